@@ -1,0 +1,58 @@
+// Package build turns a source tree into an image. A Builder is one method; the
+// builders live in packages of their own, named for their technology. Nothing
+// here speaks to a host.
+package build
+
+import (
+	"context"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+// The labels that every built image carries, beside the OCI revision label.
+const (
+	LabelProcfile = "com.dokku-push.procfile" // the file's text
+	LabelAppJSON  = "com.dokku-push.app-json" // the file's text
+	LabelBuilder  = "com.dokku-push.builder"  // dockerfile, static
+	LabelRevision = "org.opencontainers.image.revision"
+)
+
+// Request is what to build.
+type Request struct {
+	Dir      string // the project's folder, absolute
+	App      *manifest.App
+	Name     string // the app's name
+	Revision string // commit id, empty when there is none
+	OS, Arch string // what the host runs, in Go's words
+	// Output receives what the build prints, a line at a time. Never nil.
+	Output func(line string)
+}
+
+// Image is a built image: its config and its layers.
+type Image struct {
+	v1.Image
+	ID string // config digest, what Docker calls the image id: "sha256:..."
+}
+
+// Builder makes one image out of a source tree. An error carries
+// api.BuildFailed and the failing step's output whole.
+type Builder interface {
+	Build(ctx context.Context, request Request) (*Image, error)
+}
+
+// Labels returns the labels that every builder puts on its image.
+func Labels(request Request, builder string) map[string]string {
+	labels := map[string]string{LabelBuilder: builder}
+	if request.App.ProcfileText != "" {
+		labels[LabelProcfile] = request.App.ProcfileText
+	}
+	if request.App.AppJSONText != "" {
+		labels[LabelAppJSON] = request.App.AppJSONText
+	}
+	if request.Revision != "" {
+		labels[LabelRevision] = request.Revision
+	}
+	return labels
+}

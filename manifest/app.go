@@ -1,0 +1,154 @@
+// Package manifest is what a repository says about its app: Procfile, app.json
+// and dokku.hcl become one App, or every mistake with its place. It reads files
+// and decides what they mean; it builds nothing and speaks to no host.
+package manifest
+
+import "time"
+
+// App is what a source tree declares. The zero value of a field means that
+// nothing was said.
+type App struct {
+	Name     string // dokku.hcl app; empty when nothing named it
+	Host     Host   // the host block to push to
+	Image    ImageSpec
+	Build    Build
+	Config   map[string]string // dokku.hcl config
+	Procfile *Procfile         // nil when there is no Procfile
+	AppJSON  *AppJSON          // nil when there is no app.json
+	// ProcfileText and AppJSONText are the files as they stand: they travel
+	// with the release document and as image labels.
+	ProcfileText string
+	AppJSONText  string
+}
+
+// Host is dokku.hcl's `host "NAME" { address host_key }`.
+type Host struct {
+	Name    string
+	Address string // [user@]host[:port]
+	HostKey string // pinned host key: "SHA256:..." or an authorized_keys style public key
+}
+
+// ImageSpec is dokku.hcl's `image { registry }`.
+type ImageSpec struct {
+	Registry string // repository to push to, empty: over ssh
+}
+
+// Build is dokku.hcl's `build { builder context dockerfile{} static{} args }`.
+type Build struct {
+	Builder    string // dockerfile or static; empty: dockerfile when there is a Dockerfile
+	Context    string // relative to the project, default "."
+	Args       map[string]string
+	Dockerfile DockerfileBuild
+	Static     StaticBuild
+}
+
+// DockerfileBuild is `build { dockerfile { path target } }`.
+type DockerfileBuild struct {
+	Path   string // default "Dockerfile"
+	Target string
+}
+
+// StaticBuild is `build { static { base dir dest command } }`.
+type StaticBuild struct {
+	Base    string // registry reference, OCI layout folder or docker-save tar
+	Dir     string // files to lay on the base, relative to the context, default "."
+	Dest    string // where they go in the image, default "/app"
+	Command string // web process when there is no Procfile
+}
+
+// Process is one line of a Procfile.
+type Process struct {
+	Name    string // a DNS label
+	Command string
+	Line    int
+}
+
+// Procfile is an ordered list of processes.
+type Procfile struct{ Processes []Process }
+
+// Release is the name of the process that runs once in each release and is
+// never scaled.
+const Release = "release"
+
+// Command returns the command of a process type.
+func (p *Procfile) Command(name string) (string, bool) {
+	if p == nil {
+		return "", false
+	}
+	for _, process := range p.Processes {
+		if process.Name == name {
+			return process.Command, true
+		}
+	}
+	return "", false
+}
+
+// Scaled returns the names of the processes that run all the time: all but
+// release, in the file's order. Without a Procfile it is web alone.
+func (p *Procfile) Scaled() []string {
+	if p == nil {
+		return []string{"web"}
+	}
+	var names []string
+	for _, process := range p.Processes {
+		if process.Name != Release {
+			names = append(names, process.Name)
+		}
+	}
+	return names
+}
+
+// AppJSON is what of app.json this project uses.
+type AppJSON struct {
+	Scripts      Scripts
+	Formation    map[string]Formation
+	Healthchecks map[string][]Healthcheck
+	Env          map[string]EnvVar
+}
+
+// Scripts are the three scripts that run on the host, each in a container of
+// the app's image.
+type Scripts struct {
+	Predeploy   string // scripts.dokku.predeploy: its result is committed into the image
+	Postdeploy  string // scripts.dokku.postdeploy: after every deploy
+	FirstDeploy string // scripts.postdeploy: once, after the first deploy
+}
+
+// Formation is how many containers a process type has. Quantity nil: not said.
+type Formation struct {
+	Quantity    *int
+	MaxParallel int
+}
+
+// EnvVar is one entry of app.json's env.
+type EnvVar struct {
+	Value       string
+	Description string
+	Required    bool // default true
+	Secret      bool // generator "secret": 64 hex digits, made once
+	Sync        bool // set on every deploy, not only on the first
+}
+
+// Healthcheck is one entry of app.json's healthchecks, with Dokku's defaults
+// filled in.
+type Healthcheck struct {
+	Type         string // startup (default), readiness, liveness
+	Name         string
+	Description  string
+	Path         string        // HTTP GET on this path; empty: none
+	Port         int           // 0: the process's own port
+	Scheme       string        // http (default) or https
+	Content      string        // must be in the body
+	Command      []string      // run in the container; exit 0 is healthy
+	Headers      []Header      // httpHeaders
+	Attempts     int           // default 3
+	InitialDelay time.Duration // default 0
+	Timeout      time.Duration // of one attempt, default 5 s
+	Wait         time.Duration // between attempts, default 5 s
+	Uptime       time.Duration // must have run that long
+	Listening    bool          // the port must accept connections on the container's address
+	Warn         bool          // a failure only warns
+}
+
+// Header is one HTTP header of a healthcheck.
+type Header struct{ Name, Value string }
