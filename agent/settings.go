@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// HostConfig is how a host was set up, by `dokku-agent install` or `serve`.
+type HostConfig struct {
+	Traffic  string      `json:"traffic"` // map or reload
+	Nginx    NginxConfig `json:"nginx"`
+	Map      MapConfig   `json:"map"`
+	Embedded bool        `json:"embedded"`
+	// Helper is the argv in front of the root helper's verbs when the agent is
+	// not root: ["sudo", "-n", "/usr/local/bin/dokku-agent", "root"].
+	Helper []string `json:"helper,omitempty"`
+}
+
+// NginxConfig says which nginx serves the apps.
+type NginxConfig struct {
+	Program string `json:"program"` // /usr/sbin/nginx
+	Conf    string `json:"conf"`    // its main file
+	Prefix  string `json:"prefix"`  // -p, empty: the built-in one
+	Pid     string `json:"pid"`     // its pid file
+	Port    int    `json:"port"`    // where http is served: 80
+	TLSPort int    `json:"tls_port"`
+	LogDir  string `json:"log_dir"`
+	Bind    string `json:"bind,omitempty"` // address to listen on; empty: all
+}
+
+// MapConfig says which kernel table and which addresses belong to this host.
+type MapConfig struct {
+	Table  string       `json:"table"`
+	Subnet netip.Prefix `json:"subnet"` // out of 198.18.0.0/15
+	Device string       `json:"device"` // the route's device: docker0
+}
+
+// Settings is everything about one app that commands and release documents
+// change. It is read and written whole; each of its parts is one file or
+// property in Dokku's places.
+type Settings struct {
+	Env        map[string]string `json:"env,omitempty"`        // $LIB/config/APP/ENV
+	Domains    []string          `json:"domains,omitempty"`    // $ROOT/APP/VHOST
+	Scale      map[string]int    `json:"scale,omitempty"`      // property list ps/APP/scale, PROC=N
+	Ports      []string          `json:"ports,omitempty"`      // property list ports/APP/map, scheme:host:container
+	Properties map[string]string `json:"properties,omitempty"` // the single-valued ones that the transaction reads: KnownProperties
+	Procfile   string            `json:"procfile,omitempty"`   // text of the current release's Procfile
+	AppJSON    string            `json:"app_json,omitempty"`
+	Template   string            `json:"template,omitempty"` // nginx.conf.sigil
+}
+
+// KnownProperties are the single-valued properties that are part of Settings,
+// as "plugin/key".
+var knownProperties = []string{
+	"apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata",
+	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
+	"common/deployed", "ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
+	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd",
+}
+
+// KnownProperties returns their list, sorted.
+func KnownProperties() []string { return append([]string(nil), knownProperties...) }
+
+// SettingsStore keeps settings on disk.
+type SettingsStore interface {
+	// Read returns an app's settings; app "--global" gives the host's Env and
+	// Domains (the global VHOST). ErrNotFound for an app that does not exist.
+	Read(app string) (Settings, error)
+	// Change reads, calls change, and writes what differs, under a short lock of
+	// the app's settings. It returns the settings before and after.
+	Change(app string, change func(*Settings) error) (before, after Settings, err error)
+	// Apps lists all apps, sorted.
+	Apps() ([]string, error)
+	// Create makes the app's folders; an app that exists is an error.
+	Create(app string) error
+	// Destroy removes every file of the app, releases and journals too.
+	Destroy(app string) error
+}
+
+// Ledger keeps releases, journals and locks.
+type Ledger interface {
+	Releases(app string) ([]Record, error) // oldest first
+	// Save writes a record; one that exists is never changed.
+	Save(app string, record Record) error
+	// Current returns the version that runs, 0 for none; SetCurrent records it.
+	Current(app string) (int, error)
+	SetCurrent(app string, version int) error
+	// Remove removes a record (retention).
+	RemoveRelease(app string, version int) error
+
+	// Begin creates a request's journal with room reserved on disk, or opens
+	// the one that is there; existed tells which.
+	Begin(app, request string) (journal Journal, existed bool, err error)
+	// Requests lists the app's requests that have a journal, oldest first.
+	Requests(app string) ([]string, error)
+	// ReadJournal returns the entries of a request from an offset on.
+	ReadJournal(app, request string, offset int) ([]Entry, error)
+	// RemoveJournal removes a journal and what it kept.
+	RemoveJournal(app, request string) error
+
+	// Lock takes the app's deploy lock or says who holds it. It is released by
+	// Unlock or by the kernel when the process ends.
+	Lock(app string, holder api.Lock) (Unlocker, *api.Lock, error)
+	// Holder tells who holds the lock now; nil when it is free.
+	Holder(app string) (*api.Lock, error)
+}
+
+// Unlocker releases a lock.
+type Unlocker interface{ Unlock() error }
+
+// Journal is appended to by one process. Write returns when the entry is on disk.
+type Journal interface {
+	Write(Entry) error
+	// Note appends without waiting for the disk: events that nothing depends on.
+	Note(Entry) error
+	Close() error
+}
+
+// Entry is one line of a journal: the request itself, an event for the client,
+// or a mark of the transaction.
+type Entry struct {
+	Seq   int64      `json:"seq"` // order; times are for people
+	Time  time.Time  `json:"time"`
+	Event *api.Event `json:"event,omitempty"`
+	Begin *Begin     `json:"begin,omitempty"` // first entry
+	Mark  *Mark      `json:"mark,omitempty"`
+}
+
+// Begin says what was asked, by whom.
+type Begin struct {
+	App      string              `json:"app"`
+	Request  string              `json:"request"`
+	Kind     string              `json:"kind"`
+	Digest   string              `json:"digest"` // of the document, to tell a repeated request from another
+	Document api.ReleaseDocument `json:"document"`
+	By       Caller              `json:"by"`
+	PID      int                 `json:"pid"`
+}
+
+// Caller is who asks: an ssh key, or a user of the host.
+type Caller struct {
+	User        string `json:"user"` // SSH_USER
+	Name        string `json:"name"` // SSH_NAME: the key's name
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Mark is one mark of the transaction: a step begins with what is needed to
+// undo it, is done, or was undone.
+type Mark struct {
+	Step  string `json:"step"`
+	State string `json:"state"`          // begin, done, undone, recorded
+	Undo  any    `json:"undo,omitempty"` // the step's own type, see undo.go
+}
+
+// Record is a release with all that a rollback needs. The env is in the same
+// file, mode 0600, and never leaves the host.
+type Record struct {
+	api.Release
+	Settings Settings            `json:"settings"`
+	Document api.ReleaseDocument `json:"document"`
+}
