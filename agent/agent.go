@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // Host is one host with everything it needs. All fields are set before use.
@@ -22,6 +23,7 @@ type Host struct {
 	Proxy      Proxy
 	Traffic    Traffic
 	Walk       Walk
+	Checker    Checker
 	Blobs      Blobs
 	Settings   SettingsStore
 	Ledger     Ledger
@@ -269,4 +271,25 @@ type Pull interface {
 	// Missing lists blobs that were asked for and are not there.
 	Missing() []string
 	Close() error
+}
+
+// Checker tells whether one container is ready.
+type Checker interface {
+	// Check returns nil as soon as every check passed, and an error that shows
+	// the last attempt of the one that did not. say receives each attempt.
+	Check(ctx context.Context, probe Probe, say func(line string)) error
+}
+
+// Probe is one container to check.
+type Probe struct {
+	Process   string
+	Index     int
+	Container string // id
+	Address   string
+	Port      int    // 0: it serves nothing
+	Host      string // for the Host header: the app's first domain
+	TLS       bool   // the app has a certificate: X-Forwarded-Proto says https
+	Checks    []manifest.Healthcheck
+	// Wait is the uptime asked for when no check is declared and nothing listens.
+	Wait time.Duration
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"net/netip"
 	"time"
 
@@ -13,6 +14,7 @@ type HostConfig struct {
 	Nginx    NginxConfig `json:"nginx"`
 	Map      MapConfig   `json:"map"`
 	Embedded bool        `json:"embedded"`
+	ID       string      `json:"id"` // label of its containers: tells hosts on one engine apart
 	// Helper is the argv in front of the root helper's verbs when the agent is
 	// not root: ["sudo", "-n", "/usr/local/bin/dokku-agent", "root"].
 	Helper []string `json:"helper,omitempty"`
@@ -149,9 +151,9 @@ type Caller struct {
 // Mark is one mark of the transaction: a step begins with what is needed to
 // undo it, is done, or was undone.
 type Mark struct {
-	Step  string `json:"step"`
-	State string `json:"state"`          // begin, done, undone, recorded
-	Undo  any    `json:"undo,omitempty"` // the step's own type, see undo.go
+	Step  string          `json:"step"`
+	State string          `json:"state"`          // begin, done, undone, recorded
+	Undo  json.RawMessage `json:"undo,omitempty"` // what its plan read, in the step's own type
 }
 
 // Record is a release with all that a rollback needs. The env is in the same

@@ -55,3 +55,12 @@ type RollbackRequest struct {
 	Release  int `json:"release,omitempty"` // vN; 0 is the last healthy release before the current one
 	LockWait int `json:"lock_wait,omitempty"`
 }
+
+// The labels that every built image carries, beside LabelRevision of the OCI
+// image spec. They let an image that arrives by its name alone be deployed.
+const (
+	LabelProcfile = "com.dokku-push.procfile" // the file's text
+	LabelAppJSON  = "com.dokku-push.app-json" // the file's text
+	LabelBuilder  = "com.dokku-push.builder"  // dockerfile, static
+	LabelRevision = "org.opencontainers.image.revision"
+)

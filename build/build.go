@@ -8,15 +8,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
-)
-
-// The labels that every built image carries, beside the OCI revision label.
-const (
-	LabelProcfile = "com.dokku-push.procfile" // the file's text
-	LabelAppJSON  = "com.dokku-push.app-json" // the file's text
-	LabelBuilder  = "com.dokku-push.builder"  // dockerfile, static
-	LabelRevision = "org.opencontainers.image.revision"
 )
 
 // Request is what to build.
@@ -44,15 +37,15 @@ type Builder interface {
 
 // Labels returns the labels that every builder puts on its image.
 func Labels(request Request, builder string) map[string]string {
-	labels := map[string]string{LabelBuilder: builder}
+	labels := map[string]string{api.LabelBuilder: builder}
 	if request.App.ProcfileText != "" {
-		labels[LabelProcfile] = request.App.ProcfileText
+		labels[api.LabelProcfile] = request.App.ProcfileText
 	}
 	if request.App.AppJSONText != "" {
-		labels[LabelAppJSON] = request.App.AppJSONText
+		labels[api.LabelAppJSON] = request.App.AppJSONText
 	}
 	if request.Revision != "" {
-		labels[LabelRevision] = request.Revision
+		labels[api.LabelRevision] = request.Revision
 	}
 	return labels
 }

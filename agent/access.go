@@ -1,0 +1,49 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// May asks the user-auth plugins whether a caller may run a command, and, when an
+// app is named, the user-auth-app plugins whether it may see that app
+// (PLUGIN-CONTRACT 2.6). Without such a plugin everybody with a key may.
+func (h *Host) May(ctx context.Context, by Caller, app string, command ...string) error {
+	if len(h.Walk.Ships("user-auth")) > 0 {
+		var said strings.Builder
+		args := append([]string{by.User, by.Name}, command...)
+		if err := h.Walk.Trigger(ctx, "user-auth", args, Streams{Out: &said, Err: &said}); err != nil {
+			return (&api.Error{Code: api.Refused, Op: strings.Join(command[:1], ""), Message: "Access denied"}).
+				WithHint("%s", strings.TrimSpace("the host's user-auth plugin refused the key "+by.Name+"; "+said.String()))
+		}
+	}
+	if app == "" {
+		return nil
+	}
+	visible, err := h.Visible(ctx, by, []string{app})
+	if err != nil {
+		return err
+	}
+	if len(visible) == 0 {
+		return (&api.Error{Code: api.Refused, Op: strings.Join(command[:1], ""), Message: "Access denied to the app " + app}).
+			WithHint("the host's user-auth-app plugin refused the key %s", by.Name)
+	}
+	return nil
+}
+
+// Visible returns those of the apps that the caller may see.
+func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string, error) {
+	if len(apps) == 0 || len(h.Walk.Ships("user-auth-app")) == 0 {
+		return apps, nil
+	}
+	var answer strings.Builder
+	args := append([]string{by.User, by.Name}, apps...)
+	if err := h.Walk.Trigger(ctx, "user-auth-app", args, Streams{Out: &answer}); err != nil {
+		return nil, api.Errorf(api.Refused, "ask who may see which app", "%w", err)
+	}
+	allowed := strings.Fields(answer.String())
+	return slices.DeleteFunc(slices.Clone(apps), func(app string) bool { return !slices.Contains(allowed, app) }), nil
+}

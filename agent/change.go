@@ -1,0 +1,75 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"regexp"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// Kind says what sort of change a request is. It is recorded with the release.
+type Kind string
+
+// The kinds of change. Each goes through the same transaction; they differ in
+// where the image and the settings come from and which containers stay.
+const (
+	Deploy   Kind = "deploy"   // a release document
+	Rollback Kind = "rollback" // image, env and formation of an earlier release
+	Tag      Kind = "tag"      // an image tag that is on the host (tags:deploy)
+	Config   Kind = "config"   // the current release with the settings as they are now
+	Restart  Kind = "restart"
+	Rebuild  Kind = "rebuild"
+	Start    Kind = "start"
+	Scale    Kind = "scale" // only what the new scale lacks is started
+)
+
+// Change is one request to change what runs of an app.
+type Change struct {
+	App      string
+	Request  string
+	Kind     Kind
+	Document api.ReleaseDocument // Kind Deploy
+	Auth     *api.RegistryAuth   // for one pull, never written anywhere
+	Release  int                 // Kind Rollback: vN, 0: last healthy before the current one
+	Image    string              // Kind Tag: the image's name
+	Scale    map[string]int      // Kind Scale
+	By       Caller
+	LockWait time.Duration
+	RunURL   string
+}
+
+var requestID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{7,63}$`)
+
+// ValidRequest tells whether a string may be a request id.
+func ValidRequest(id string) bool { return requestID.MatchString(id) }
+
+// DocumentDigest tells two release documents apart by what they would run:
+// where the sources came from does not count, nor the way the layers took.
+func DocumentDigest(document api.ReleaseDocument) string {
+	document.Source = api.Source{}
+	document.Image.Manifest, document.Image.Registry = "", ""
+	text, err := json.Marshal(document)
+	if err != nil {
+		panic("a release document of strings cannot fail to marshal: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// requestKey carries the id of the request in whose name an operation runs.
+type requestKey struct{}
+
+// Nested marks ctx as running inside request: a command that a trigger of that
+// request started. Its settings are written, its redeploys are dropped.
+func Nested(ctx context.Context, request string) context.Context {
+	return context.WithValue(ctx, requestKey{}, request)
+}
+
+func nestedIn(ctx context.Context) string {
+	request, _ := ctx.Value(requestKey{}).(string)
+	return request
+}

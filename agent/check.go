@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// defaultWait is how long a process without any check must have run (PLUGIN-CONTRACT 6.4).
+const defaultWait = 10 * time.Second
+
+// check waits until every new container is ready. They are checked at the same
+// time; the first that fails ends the deploy, with what it had to say.
+func (r *run) check(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wait sync.WaitGroup
+	failures := make([]error, len(r.fresh))
+	for n := range r.fresh {
+		wait.Go(func() {
+			if failures[n] = r.checkOne(ctx, &r.fresh[n]); failures[n] != nil {
+				cancel(failures[n])
+			}
+		})
+	}
+	wait.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for n := range r.fresh { // one after the other, as plugins expect
+		i := r.fresh[n]
+		port := ""
+		if i.Port != 0 {
+			port = strconv.Itoa(i.Port)
+		}
+		if r.checksOff("disabled", i.Process) || len(r.Walk.Ships("check-deploy")) == 0 {
+			continue
+		}
+		if err := r.fire(ctx, api.Unhealthy, "check-deploy", r.change.App, i.ID, i.Process, port, i.Address, strconv.Itoa(i.Index)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOne watches one container: its checks against its exit.
+func (r *run) checkOne(ctx context.Context, i *instance) error {
+	c, err := r.Containers.Inspect(ctx, i.ID)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", i.label(), err)
+	}
+	i.Address = c.Address
+	if i.Process == "web" {
+		i.Port = webPort(r.ports)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	checked := make(chan error, 1)
+	go func() {
+		checked <- r.Checker.Check(ctx, r.probe(*i), func(line string) { r.say(i.label(), "%s", line) })
+	}()
+	select {
+	case exit := <-r.exits[i.ID]:
+		stop()
+		<-checked
+		if cause := context.Cause(ctx); exit.Err != nil && cause == nil {
+			return fmt.Errorf("watch %s: %w", i.label(), exit.Err)
+		}
+		failure := r.Host.failure(i.label(), i.ID)
+		failure.ExitCode, failure.Running = exit.Code, false
+		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Failure: failure,
+			Message: fmt.Sprintf("the container exited with code %d%s before it was ready", exit.Code, oom(failure)),
+			Hint:    "run its command locally, or `dokku-push run` one in the current release"}
+	case err := <-checked:
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Message: err.Error(), Cause: err,
+			Failure: r.Host.failure(i.label(), i.ID), Hint: "the former release still serves; mend the app or its healthchecks in app.json"}
+	}
+}
+
+func oom(failure *api.Failure) string {
+	if failure.OOMKilled {
+		return " (killed for its memory)"
+	}
+	return ""
+}
+
+// probe puts together what there is to check of one container.
+func (r *run) probe(i instance) Probe {
+	probe := Probe{Process: i.Process, Index: i.Index, Container: i.ID, Address: i.Address, Port: i.Port, Wait: defaultWait}
+	if seconds, err := strconv.Atoi(r.settings.Properties["checks/default-wait"]); err == nil && seconds >= 0 {
+		probe.Wait = time.Duration(seconds) * time.Second
+	}
+	for _, domain := range r.settings.Domains {
+		if domain != "localhost" && !strings.Contains(domain, "*") {
+			probe.Host = domain
+			break
+		}
+	}
+	if r.checksOff("disabled", i.Process) || r.checksOff("skipped", i.Process) {
+		probe.Wait, probe.Port = 0, 0
+		return probe
+	}
+	for _, check := range r.appJSON.Healthchecks[i.Process] {
+		if check.Type == "" || check.Type == "startup" {
+			probe.Checks = append(probe.Checks, check)
+		}
+	}
+	return probe
+}
+
+// checksOff reads checks:disable and checks:skip: a comma list or _all_.
+func (r *run) checksOff(property, process string) bool {
+	for name := range strings.SplitSeq(r.settings.Properties["checks/"+property], ",") {
+		if name == process || name == "_all_" {
+			return true
+		}
+	}
+	return false
+}

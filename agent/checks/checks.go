@@ -1,0 +1,271 @@
+// Package checks tells whether a container is ready: by HTTP, by a command in it,
+// by its port or by its uptime (PLUGIN-CONTRACT 6.4). It reports as soon as it is
+// true, not at the next fixed second.
+package checks
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+// How often a port is tried that nothing listens on yet, and how much of a body
+// is read and shown.
+const (
+	eagerWait = 20 * time.Millisecond
+	bodyRead  = 1 << 20
+	bodyShown = 200
+)
+
+// Checker checks containers of one engine.
+type Checker struct {
+	Containers interface {
+		Inspect(ctx context.Context, ref string) (agent.Container, error)
+		Exec(ctx context.Context, ref string, command []string, out io.Writer) (int, error)
+	}
+}
+
+// Check carries out all checks of a probe at the same time; the first that fails
+// ends it. A check that only warns is told and passed over.
+func (c *Checker) Check(ctx context.Context, probe agent.Probe, say func(line string)) error {
+	list := probe.Checks
+	if len(list) == 0 {
+		list = defaults(probe)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	results := make(chan error, len(list))
+	for _, check := range list {
+		go func() { results <- c.one(ctx, probe, check, say) }()
+	}
+	var failure error
+	for range list {
+		if err := <-results; err != nil && failure == nil {
+			failure = err
+			cancel()
+		}
+	}
+	return failure
+}
+
+// defaults are the checks of a process that declares none: what serves must listen,
+// what does not must have run for a while.
+func defaults(probe agent.Probe) []manifest.Healthcheck {
+	if probe.Port != 0 {
+		return []manifest.Healthcheck{{Name: "port listening", Listening: true, Attempts: 30, Timeout: time.Second, Wait: time.Second}}
+	}
+	if probe.Wait <= 0 {
+		return nil
+	}
+	return []manifest.Healthcheck{{Name: "uptime", Uptime: probe.Wait, Attempts: 1}}
+}
+
+// one carries out a single check with its attempts.
+func (c *Checker) one(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, say func(string)) error {
+	name := check.Name
+	if name == "" {
+		name = describe(check)
+	}
+	if err := sleep(ctx, check.InitialDelay); err != nil {
+		return err
+	}
+	attempts := max(check.Attempts, 1)
+	var last error
+	for n := 1; n <= attempts; n++ {
+		if last = c.attempt(ctx, probe, check); last == nil {
+			say(fmt.Sprintf("%s: ready (attempt %d of %d)", name, n, attempts))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		say(fmt.Sprintf("%s: attempt %d of %d: %v", name, n, attempts, last))
+		if n < attempts {
+			if err := sleep(ctx, check.Wait); err != nil {
+				return err
+			}
+		}
+	}
+	if check.Warn {
+		say(fmt.Sprintf("%s: failed, but it only warns", name))
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d attempts failed; the last: %w", name, attempts, attempts, last)
+}
+
+func describe(check manifest.Healthcheck) string {
+	switch {
+	case check.Path != "":
+		return "GET " + check.Path
+	case len(check.Command) > 0:
+		return "command " + strings.Join(check.Command, " ")
+	case check.Listening:
+		return "port listening"
+	}
+	return "uptime"
+}
+
+// attempt tries once, for at most the check's timeout. A port that refuses
+// connections is tried again within it: the app is still starting.
+func (c *Checker) attempt(ctx context.Context, probe agent.Probe, check manifest.Healthcheck) error {
+	if check.Uptime > 0 {
+		if err := c.uptime(ctx, probe, check.Uptime); err != nil {
+			return err
+		}
+	}
+	timeout := check.Timeout
+	if timeout <= 0 {
+		timeout = 5 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	port := check.Port
+	if port == 0 {
+		port = probe.Port
+	}
+	address := net.JoinHostPort(probe.Address, strconv.Itoa(port))
+	switch {
+	case check.Path != "":
+		return eagerly(ctx, func() error { return get(ctx, probe, check, address) })
+	case len(check.Command) > 0:
+		return c.command(ctx, probe, check.Command)
+	case check.Listening:
+		return eagerly(ctx, func() error { return dial(ctx, address) })
+	}
+	return nil
+}
+
+// errRefused marks what a starting app does: nobody listens yet.
+type errRefused struct{ error }
+
+func (e errRefused) Unwrap() error { return e.error }
+
+// eagerly repeats what is refused until ctx ends.
+func eagerly(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if _, refused := errors.AsType[errRefused](err); !refused {
+			return err
+		}
+		if sleep(ctx, eagerWait) != nil {
+			return err
+		}
+	}
+}
+
+func dial(ctx context.Context, address string) error {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return errRefused{fmt.Errorf("nothing accepts connections on %s: %w", address, err)}
+	}
+	return conn.Close()
+}
+
+// get asks for the path as nginx would, and looks for the content in the body.
+func get(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, address string) error {
+	scheme := check.Scheme
+	if scheme == "" {
+		scheme = "http"
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+check.Path, nil)
+	if err != nil {
+		return err
+	}
+	if probe.Host != "" {
+		request.Host = probe.Host
+	}
+	if probe.TLS {
+		request.Header.Set("X-Forwarded-Proto", "https")
+	}
+	for _, header := range check.Headers {
+		if strings.EqualFold(header.Name, "Host") {
+			request.Host = header.Value
+			continue
+		}
+		request.Header.Set(header.Name, header.Value)
+	}
+	// A container's certificate is made for its domain, if it has one at all.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(request)
+	if err != nil {
+		if _, isDial := errors.AsType[*net.OpError](err); isDial && ctx.Err() == nil {
+			return errRefused{err}
+		}
+		return err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, bodyRead))
+	if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if answer.StatusCode < 200 || answer.StatusCode > 399 {
+		return fmt.Errorf("status %s; the body begins: %s", answer.Status, excerpt(body))
+	}
+	if check.Content != "" && !bytes.Contains(body, []byte(check.Content)) {
+		return fmt.Errorf("status %s, but the body has no %q; it begins: %s", answer.Status, check.Content, excerpt(body))
+	}
+	return nil
+}
+
+func excerpt(body []byte) string {
+	text := strings.TrimSpace(string(body))
+	if len(text) > bodyShown {
+		text = text[:bodyShown] + "…"
+	}
+	return strconv.Quote(text)
+}
+
+func (c *Checker) command(ctx context.Context, probe agent.Probe, command []string) error {
+	var out bytes.Buffer
+	exit, err := c.Containers.Exec(ctx, probe.Container, command, &out)
+	if err != nil {
+		return err
+	}
+	if exit != 0 {
+		return fmt.Errorf("exit code %d; it printed: %s", exit, excerpt(out.Bytes()))
+	}
+	return nil
+}
+
+// uptime waits until the container has run that long without a restart.
+func (c *Checker) uptime(ctx context.Context, probe agent.Probe, long time.Duration) error {
+	now, err := c.Containers.Inspect(ctx, probe.Container)
+	if err != nil {
+		return err
+	}
+	if err := sleep(ctx, time.Until(now.Started.Add(long))); err != nil {
+		return err
+	}
+	after, err := c.Containers.Inspect(ctx, probe.Container)
+	if err != nil {
+		return err
+	}
+	if !after.Running || after.Restarts > now.Restarts {
+		return fmt.Errorf("it did not stay up for %s", long)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, long time.Duration) error {
+	if long <= 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(long):
+		return nil
+	}
+}

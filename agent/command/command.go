@@ -1,0 +1,151 @@
+// Package command is Dokku's commands, a file a noun, with Dokku's output. Each is a
+// few lines over the agent's operations; what a command means for a release is
+// decided there.
+package command
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// Call is one command as it was called.
+type Call struct {
+	Host  *agent.Host
+	Args  []string // without the command word and --app
+	App   string   // --app
+	By    agent.Caller
+	Quiet bool
+	Force bool
+	// Submit starts the deploy process of a change.
+	Submit func(ctx context.Context, change agent.Change) error
+	In     io.Reader
+	Out    io.Writer
+	Err    io.Writer
+}
+
+// Command is one row of the table.
+type Command struct {
+	Name  string
+	Usage string // its arguments
+	Help  string
+	Do    func(ctx context.Context, call *Call) error
+}
+
+// Exit is an exit code that was not caused by an error of ours, as that of `run`.
+type Exit struct{ Code int }
+
+func (e *Exit) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
+
+// flag takes a flag out of the arguments and tells whether it was there.
+func (c *Call) flag(names ...string) bool {
+	before := len(c.Args)
+	c.Args = slices.DeleteFunc(slices.Clone(c.Args), func(word string) bool { return slices.Contains(names, word) })
+	return len(c.Args) < before
+}
+
+// app takes the app from --app or the first argument and verifies that it exists and
+// that the caller may see it.
+func (c *Call) app(ctx context.Context) (string, error) {
+	name := c.App
+	if name == "" {
+		if len(c.Args) == 0 {
+			return "", api.Errorf(api.Usage, "", "Please specify an app to run the command on")
+		}
+		name, c.Args = c.Args[0], c.Args[1:]
+	} else if len(c.Args) > 0 && c.Args[0] == name {
+		c.Args = c.Args[1:] // named twice (PLUGIN-CONTRACT 5.6)
+	}
+	if err := c.Host.Exists(name); err != nil {
+		return "", err
+	}
+	visible, err := c.Host.Visible(ctx, c.By, []string{name})
+	if err != nil {
+		return "", err
+	}
+	if len(visible) == 0 {
+		return "", &api.Error{Code: api.NotFound, Message: fmt.Sprintf("App %s does not exist", name)}
+	}
+	return name, nil
+}
+
+// say prints a line of Dokku's first kind.
+func (c *Call) say(format string, args ...any) {
+	fmt.Fprintf(c.Out, "-----> "+format+"\n", args...)
+}
+
+// newRequest makes a request id for a change that a command asks for.
+func newRequest() (string, error) {
+	random := make([]byte, 10)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(random), nil
+}
+
+// apply starts a change's deploy process and shows what it says, until its verdict.
+// Inside a trigger of a deploy of the same app nothing is started: that deploy has
+// the settings already (DESIGN 6, Nested calls).
+func (c *Call) apply(ctx context.Context, change agent.Change) error {
+	if c.Host.InsideDeploy(ctx, change.App) {
+		fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and no second deploy is started\n", change.App)
+		return nil
+	}
+	request, err := newRequest()
+	if err != nil {
+		return err
+	}
+	change.Request, change.By = request, c.By
+	if err := c.Submit(ctx, change); err != nil {
+		return err
+	}
+	verdict, err := c.Host.Follow(ctx, change.App, request, 0, func(event api.Event) error { return c.show(event) })
+	if err != nil {
+		return err
+	}
+	if verdict.Error != nil {
+		c.showFailure(verdict.Error)
+		return verdict.Error
+	}
+	fmt.Fprintf(c.Out, "=====> Application deployed:\n")
+	for _, url := range verdict.URLs {
+		fmt.Fprintf(c.Out, "       %s\n", url)
+	}
+	fmt.Fprintln(c.Out)
+	return nil
+}
+
+// show prints one event in Dokku's form.
+func (c *Call) show(event api.Event) error {
+	var err error
+	switch {
+	case event.Step != nil && event.Step.Status == api.StepStarted:
+		_, err = fmt.Fprintf(c.Out, "-----> %s\n", event.Step.Title)
+	case event.Step != nil && event.Step.Status == api.StepUndone:
+		_, err = fmt.Fprintf(c.Out, "-----> Undone: %s\n", event.Step.Title)
+	case event.Output != nil:
+		_, err = fmt.Fprintf(c.Out, "       %s\n", event.Output.Text)
+	case event.Warning != "":
+		_, err = fmt.Fprintf(c.Err, " !     %s\n", event.Warning)
+	}
+	return err
+}
+
+// showFailure prints what a container had to say before it failed.
+func (c *Call) showFailure(problem *api.Error) {
+	if problem.Failure == nil {
+		return
+	}
+	f := problem.Failure
+	fmt.Fprintf(c.Err, "=====> Start of %s container output\n", f.Container)
+	for _, line := range f.LastLines {
+		fmt.Fprintf(c.Err, "       %s\n", line)
+	}
+	fmt.Fprintf(c.Err, "=====> End of %s container output (exit code %d, out of memory: %t)\n", f.Container, f.ExitCode, f.OOMKilled)
+}

@@ -1,0 +1,167 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+// maxScale is the most containers of one process type (ALSO-REFUSE 7).
+const maxScale = 1000
+
+func psRestart(ctx context.Context, call *Call) error {
+	return redeploy(ctx, call, agent.Restart, "Restarting %s")
+}
+
+func psRebuild(ctx context.Context, call *Call) error {
+	return redeploy(ctx, call, agent.Rebuild, "Rebuilding %s")
+}
+
+func psStart(ctx context.Context, call *Call) error {
+	return redeploy(ctx, call, agent.Start, "Starting %s")
+}
+
+func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) error {
+	app, err := call.app(ctx)
+	if err != nil {
+		return err
+	}
+	call.say(said, app)
+	return call.apply(ctx, agent.Change{App: app, Kind: kind})
+}
+
+func psStop(ctx context.Context, call *Call) error {
+	app, err := call.app(ctx)
+	if err != nil {
+		return err
+	}
+	call.say("Stopping %s", app)
+	return call.Host.Stop(ctx, app, call.By)
+}
+
+func psScale(ctx context.Context, call *Call) error {
+	skip := call.flag("--skip-deploy")
+	app, err := call.app(ctx)
+	if err != nil {
+		return err
+	}
+	settings, err := call.Host.Settings.Read(app)
+	if err != nil {
+		return fmt.Errorf("read the scale of %s: %w", app, err)
+	}
+	if len(call.Args) == 0 {
+		call.say("Scaling for %s", app)
+		fmt.Fprintln(call.Out, "proctype: qty")
+		fmt.Fprintln(call.Out, "--------: ---")
+		for _, process := range slices.Sorted(maps.Keys(settings.Scale)) {
+			fmt.Fprintf(call.Out, "%s:  %d\n", process, settings.Scale[process])
+		}
+		return nil
+	}
+	scale, err := scaleOf(call.Args)
+	if err != nil {
+		return err
+	}
+	if err := formationForbids(app, settings); err != nil {
+		return err
+	}
+	current, err := call.Host.Ledger.Current(app)
+	if err != nil {
+		return err
+	}
+	call.say("Scaling %s processes: %s", app, strings.Join(call.Args, " "))
+	if current != 0 && !skip && settings.Properties["ps/restore"] != "false" {
+		return call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
+	}
+	_, _, err = call.Host.Settings.Change(app, func(now *agent.Settings) error {
+		wanted := maps.Clone(now.Scale)
+		if wanted == nil {
+			wanted = map[string]int{}
+		}
+		maps.Copy(wanted, scale)
+		now.Scale = wanted
+		return nil
+	})
+	return err
+}
+
+// formationForbids refuses to scale by command what app.json scales (PLUGIN-CONTRACT 6.5).
+func formationForbids(app string, settings agent.Settings) error {
+	appJSON, _ := manifest.ParseAppJSON("app.json", []byte(settings.AppJSON))
+	if settings.AppJSON == "" || appJSON == nil || len(appJSON.Formation) == 0 {
+		return nil
+	}
+	return api.Errorf(api.Precondition, "", "App %s contains an app.json file with a formations key and cannot be manually scaled", app).
+		WithHint("change the formation in app.json and push")
+}
+
+func scaleOf(words []string) (map[string]int, error) {
+	scale := map[string]int{}
+	for _, word := range words {
+		process, count, ok := strings.Cut(word, "=")
+		if !ok {
+			return nil, api.Errorf(api.Usage, "", "%q is not PROCESS=COUNT", word)
+		}
+		if err := manifest.ProcessName(process); err != nil {
+			return nil, api.Errorf(api.Usage, "", "%w", err)
+		}
+		n, err := strconv.Atoi(count)
+		if err != nil || strconv.Itoa(n) != count || n < 0 || n > maxScale {
+			return nil, api.Errorf(api.Usage, "", "the count of %s is a number from 0 to %d, not %q", process, maxScale, count)
+		}
+		if _, twice := scale[process]; twice {
+			return nil, api.Errorf(api.Usage, "", "%s is scaled twice", process)
+		}
+		scale[process] = n
+	}
+	return scale, nil
+}
+
+func psReport(ctx context.Context, call *Call) error {
+	return call.report(ctx, "ps", func(app string, settings agent.Settings) ([]reportLine, error) {
+		state, err := call.Host.State(ctx, app)
+		if err != nil {
+			return nil, err
+		}
+		running := 0
+		for _, c := range state.Containers {
+			if c.Status == "running" {
+				running++
+			}
+		}
+		status := "mixed"
+		switch running {
+		case 0:
+			status = "false"
+		case len(state.Containers):
+			status = "true"
+		}
+		policy := settings.Properties["ps/restart-policy"]
+		if policy == "" {
+			policy = "on-failure:10"
+		}
+		restore := settings.Properties["ps/restore"]
+		if restore == "" {
+			restore = "true"
+		}
+		rows := []reportLine{
+			{"Deployed", fmt.Sprint(state.Current != 0)},
+			{"Processes", strconv.Itoa(len(state.Containers))},
+			{"Ps can scale", fmt.Sprint(formationForbids(app, settings) == nil)},
+			{"Ps restart policy", policy},
+			{"Restore", restore},
+			{"Running", status},
+		}
+		for _, c := range state.Containers {
+			rows = append(rows, reportLine{fmt.Sprintf("Status %s %d", c.Process, c.Index), fmt.Sprintf("%s (CID: %.12s)", c.Status, c.ID)})
+		}
+		return rows, nil
+	})
+}

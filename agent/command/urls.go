@@ -1,0 +1,43 @@
+package command
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+func url(ctx context.Context, call *Call) error {
+	all, err := call.urls(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(call.Out, all[0])
+	return err
+}
+
+func urls(ctx context.Context, call *Call) error {
+	all, err := call.urls(ctx)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		fmt.Fprintln(call.Out, one)
+	}
+	return nil
+}
+
+func (c *Call) urls(ctx context.Context) ([]string, error) {
+	app, err := c.app(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.Host.URLs(app)
+	if err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, api.Errorf(api.Precondition, "", "%s has no domains", app).WithHint("domains:add %s example.com", app)
+	}
+	return all, nil
+}

@@ -1,0 +1,269 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+// parseFiles reads Procfile and app.json once more on the host: what a client
+// sends is not trusted to be valid.
+func (r *run) parseFiles() error {
+	var mistakes manifest.Diagnostics
+	r.procfile, r.appJSON = nil, &manifest.AppJSON{}
+	if r.procfileText != "" {
+		procfile, found := manifest.ParseProcfile("Procfile", []byte(r.procfileText))
+		r.procfile, mistakes = procfile, append(mistakes, found...)
+	}
+	if r.appJSONText != "" {
+		appJSON, found := manifest.ParseAppJSON("app.json", []byte(r.appJSONText))
+		mistakes = append(mistakes, found...)
+		if appJSON != nil {
+			r.appJSON = appJSON
+		}
+	}
+	for key := range r.document.Config {
+		if err := manifest.EnvKey(key); err != nil {
+			return api.Errorf(api.InvalidManifest, "read the release document", "config: %w", err)
+		}
+	}
+	if mistakes.Failed() {
+		return api.Errorf(api.InvalidManifest, "read the release document", "%w", mistakes)
+	}
+	return nil
+}
+
+// settingsUndo is what the settings were and what they became.
+type settingsUndo struct {
+	Before Settings `json:"before"`
+	After  Settings `json:"after"`
+}
+
+// planSettings works out the settings of the new release without writing them.
+func (r *run) planSettings(context.Context) (any, error) {
+	before, err := r.Settings.Read(r.change.App)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings: %w", err)
+	}
+	after := before.clone()
+	if r.change.Kind == Rollback {
+		after.Env, after.Scale = maps.Clone(r.from.Settings.Env), maps.Clone(r.from.Settings.Scale)
+	}
+	after.Procfile, after.AppJSON = r.procfileText, r.appJSONText
+	if r.change.Kind == Deploy || r.change.Kind == Tag {
+		if err := r.documentEnv(after.Env); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.formation(&after); err != nil {
+		return nil, err
+	}
+	r.detectPorts(&after)
+	if r.ports, err = portMaps(after); err != nil {
+		return nil, err
+	}
+	r.settings = after
+	return settingsUndo{Before: before, After: after}, nil
+}
+
+// documentEnv applies the document's config, GIT_REV and app.json's env.
+func (r *run) documentEnv(env map[string]string) error {
+	if r.current != nil {
+		for key := range r.current.Document.Config {
+			if _, still := r.document.Config[key]; !still {
+				delete(env, key)
+			}
+		}
+	}
+	maps.Copy(env, r.document.Config)
+	if r.document.Source.Revision != "" {
+		env["GIT_REV"] = r.document.Source.Revision
+	}
+	var missing []string
+	for _, key := range slices.Sorted(maps.Keys(r.appJSON.Env)) {
+		declared := r.appJSON.Env[key]
+		_, isSet := env[key]
+		if !r.firstEver && !declared.Sync || isSet && !declared.Sync {
+			continue
+		}
+		switch {
+		case declared.Secret && !isSet:
+			secret := make([]byte, 32)
+			if _, err := rand.Read(secret); err != nil {
+				return fmt.Errorf("make the secret %s: %w", key, err)
+			}
+			env[key] = hex.EncodeToString(secret)
+		case declared.Value != "":
+			env[key] = declared.Value
+		case declared.Required && !isSet:
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return api.Errorf(api.Precondition, "apply app.json's env", "required and not set: %s", strings.Join(missing, ", ")).
+			WithHint("set them first: apps:create %s, then config:set --no-restart %s %s=…", r.change.App, r.change.App, missing[0])
+	}
+	return nil
+}
+
+// formation works out how many containers each process type has: app.json's
+// formation, else what was scaled before, else one web and none of the others.
+func (r *run) formation(after *Settings) error {
+	types := r.procfile.Scaled()
+	for name := range r.change.Scale {
+		if !slices.Contains(types, name) {
+			return api.Errorf(api.Precondition, "scale", "%s has no process type %q", r.change.App, name).
+				WithHint("the Procfile has: %s", strings.Join(types, ", "))
+		}
+	}
+	scale := map[string]int{}
+	for _, name := range types {
+		n, known := after.Scale[name]
+		if !known && name == "web" {
+			n = 1
+		}
+		if declared, ok := r.appJSON.Formation[name]; ok && declared.Quantity != nil && r.change.Kind != Rollback {
+			n = *declared.Quantity
+		}
+		if wanted, ok := r.change.Scale[name]; ok {
+			n = wanted
+		}
+		scale[name] = n
+	}
+	after.Scale = scale
+	return nil
+}
+
+// detectPorts records the port map that an image asks for by EXPOSE
+// (PLUGIN-CONTRACT 6.3).
+func (r *run) detectPorts(after *Settings) {
+	var detected []string
+	for _, exposed := range r.image.Exposed {
+		port, protocol, _ := strings.Cut(exposed, "/")
+		switch {
+		case protocol == "udp":
+			detected = append(detected, "udp:"+port+":"+port)
+		case port == "443":
+			detected = append(detected, "https:443:443")
+		default:
+			detected = append(detected, "http:"+port+":"+port)
+		}
+	}
+	sort.Strings(detected)
+	if len(detected) == 0 {
+		detected = []string{"http:80:5000"}
+	}
+	after.Properties["ports/map-detected"] = strings.Join(detected, "\n")
+}
+
+// applySettings writes them and tells the plugins what changed.
+func (r *run) applySettings(ctx context.Context) error {
+	undo, err := decodeUndo[settingsUndo](r.begun[len(r.begun)-1].undo)
+	if err != nil {
+		return err
+	}
+	_, _, err = r.Settings.Change(r.change.App, func(now *Settings) error {
+		now.apply(undo.Before, undo.After)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	var set, unset []string
+	for _, key := range slices.Sorted(maps.Keys(undo.After.Env)) {
+		if former, had := undo.Before.Env[key]; !had || former != undo.After.Env[key] {
+			set = append(set, key+"="+undo.After.Env[key])
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(undo.Before.Env)) {
+		if _, still := undo.After.Env[key]; !still {
+			unset = append(unset, key)
+		}
+	}
+	if len(set) > 0 {
+		if err := r.fire(ctx, api.ReleaseFailed, "post-config-update", append([]string{r.change.App, "set"}, set...)...); err != nil {
+			return err
+		}
+	}
+	if len(unset) > 0 {
+		if err := r.fire(ctx, api.ReleaseFailed, "post-config-update", append([]string{r.change.App, "unset"}, unset...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoSettings takes back what this change set, and nothing that a nested
+// command has set since.
+func undoSettings(_ context.Context, h *Host, app string, data json.RawMessage) error {
+	undo, err := decodeUndo[settingsUndo](data)
+	if err != nil {
+		return err
+	}
+	_, _, err = h.Settings.Change(app, func(now *Settings) error {
+		now.apply(undo.After, undo.Before)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("put the settings back: %w", err)
+	}
+	return nil
+}
+
+// clone returns a deep copy whose maps are never nil.
+func (s Settings) clone() Settings {
+	s.Env, s.Scale, s.Properties = cloned(s.Env), cloned(s.Scale), cloned(s.Properties)
+	s.Domains, s.Ports = slices.Clone(s.Domains), slices.Clone(s.Ports)
+	return s
+}
+
+func cloned[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return maps.Clone(m)
+}
+
+// apply changes in s what differs between from and to, and leaves all else.
+func (s *Settings) apply(from, to Settings) {
+	*s = s.clone()
+	applyMap(s.Env, from.Env, to.Env)
+	applyMap(s.Scale, from.Scale, to.Scale)
+	applyMap(s.Properties, from.Properties, to.Properties)
+	if !slices.Equal(from.Domains, to.Domains) {
+		s.Domains = slices.Clone(to.Domains)
+	}
+	if !slices.Equal(from.Ports, to.Ports) {
+		s.Ports = slices.Clone(to.Ports)
+	}
+	for _, text := range []struct {
+		now      *string
+		from, to string
+	}{{&s.Procfile, from.Procfile, to.Procfile}, {&s.AppJSON, from.AppJSON, to.AppJSON}, {&s.Template, from.Template, to.Template}} {
+		if text.from != text.to {
+			*text.now = text.to
+		}
+	}
+}
+
+func applyMap[V comparable](now, from, to map[string]V) {
+	for key, value := range to {
+		if former, had := from[key]; !had || former != value {
+			now[key] = value
+		}
+	}
+	for key := range from {
+		if _, still := to[key]; !still {
+			delete(now, key)
+		}
+	}
+}

@@ -1,0 +1,251 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+func noSuchApp(app string) *api.Error {
+	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("App %s does not exist", app),
+		Hint: "apps:list shows the apps; apps:create makes one"}
+}
+
+// Exists returns nil for an app that exists, NotFound for one that does not.
+func (h *Host) Exists(app string) error {
+	apps, err := h.Settings.Apps()
+	if err != nil {
+		return fmt.Errorf("list the apps: %w", err)
+	}
+	if !slices.Contains(apps, app) {
+		return noSuchApp(app)
+	}
+	return nil
+}
+
+// Create makes an app with its default domains and fires post-create
+// (PLUGIN-CONTRACT 4.1). A failing plugin fails the command; the app stays, as in
+// Dokku.
+func (h *Host) Create(ctx context.Context, app string) error {
+	if err := manifest.AppName(app); err != nil {
+		return api.Errorf(api.Precondition, "create the app", "%w", err)
+	}
+	if entry, err := os.Lstat(h.Places.App(app)); err == nil {
+		if !entry.IsDir() || h.Exists(app) != nil {
+			return api.Errorf(api.Precondition, "create the app", "%s is a name that the host needs itself", app)
+		}
+		return api.Errorf(api.Precondition, "create the app", "Name is already taken")
+	}
+	if err := h.Settings.Create(app); err != nil {
+		return fmt.Errorf("create the app %s: %w", app, err)
+	}
+	domains, err := h.DefaultDomains(ctx, app)
+	if err != nil {
+		return errors.Join(err, h.Settings.Destroy(app))
+	}
+	_, _, err = h.Settings.Change(app, func(now *Settings) error {
+		*now = now.clone()
+		now.Domains = domains
+		now.Properties["apps/created-at"] = strconv.FormatInt(time.Now().Unix(), 10)
+		return nil
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("create the app %s: %w", app, err), h.Settings.Destroy(app))
+	}
+	return h.fire(ctx, "post-create", app)
+}
+
+// fire walks a trigger for a command: what it prints goes where the command prints.
+func (h *Host) fire(ctx context.Context, name string, args ...string) error {
+	if err := h.Walk.Trigger(ctx, name, args, StreamsOf(ctx)); err != nil {
+		return api.Errorf(api.Unclassified, "run the trigger "+name, "%w", err)
+	}
+	return nil
+}
+
+type streamsKey struct{}
+
+// WithStreams says where triggers of commands print.
+func WithStreams(ctx context.Context, streams Streams) context.Context {
+	return context.WithValue(ctx, streamsKey{}, streams)
+}
+
+// StreamsOf returns what WithStreams said; nothing by default.
+func StreamsOf(ctx context.Context) Streams {
+	streams, _ := ctx.Value(streamsKey{}).(Streams)
+	return Streams{Out: streams.Out, Err: streams.Err}
+}
+
+// DefaultDomains are the app's name under each global domain, or what the
+// nginx-hostname trigger says instead (PLUGIN-CONTRACT 4.1).
+func (h *Host) DefaultDomains(ctx context.Context, app string) ([]string, error) {
+	global, err := h.Settings.Read("--global")
+	if err != nil {
+		return nil, fmt.Errorf("read the global domains: %w", err)
+	}
+	var domains []string
+	for _, vhost := range global.Domains {
+		var answer limitedBuffer
+		if err := h.Walk.Trigger(ctx, "nginx-hostname", []string{app, app, vhost}, Streams{Out: &answer, Err: StreamsOf(ctx).Err}); err != nil {
+			return nil, api.Errorf(api.Unclassified, "run the trigger nginx-hostname", "%w", err)
+		}
+		domain := strings.TrimSpace(answer.String())
+		if domain == "" {
+			if domain = app; !strings.Contains(app, ".") {
+				domain += "." + vhost
+			}
+		}
+		if !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
+		}
+	}
+	return domains, nil
+}
+
+// Destroy removes an app with everything that belongs to it.
+func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
+	if err := h.Exists(app); err != nil {
+		return err
+	}
+	if err := h.fire(ctx, "pre-delete", app, tag); err != nil {
+		return err
+	}
+	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
+		if err := h.removeContainers(ctx, app); err != nil {
+			return err
+		}
+		if err := h.fire(ctx, "post-delete", app, tag); err != nil {
+			return err
+		}
+		if err := h.Proxy.Remove(ctx, app); err != nil {
+			return fmt.Errorf("remove the nginx site: %w", err)
+		}
+		if err := h.Traffic.Forget(ctx, app); err != nil {
+			return fmt.Errorf("give the addresses back: %w", err)
+		}
+		if err := h.removeImages(ctx, app); err != nil {
+			return err
+		}
+		if err := h.Blobs.Forget(app); err != nil {
+			return fmt.Errorf("remove the received layers: %w", err)
+		}
+		return h.Settings.Destroy(app)
+	})
+}
+
+func (h *Host) removeContainers(ctx context.Context, app string) error {
+	all, err := h.Containers.List(ctx, map[string]string{labelApp: app, labelHost: h.ID()})
+	if err != nil {
+		return fmt.Errorf("list the containers: %w", err)
+	}
+	for _, c := range all {
+		if err := ignoreNotFound(h.Containers.Stop(ctx, c.ID, 10*time.Second)); err != nil {
+			return fmt.Errorf("stop %s: %w", c.Name, err)
+		}
+		if err := ignoreNotFound(h.Containers.Remove(ctx, c.ID)); err != nil {
+			return fmt.Errorf("remove %s: %w", c.Name, err)
+		}
+	}
+	return nil
+}
+
+func (h *Host) removeImages(ctx context.Context, app string) error {
+	names, err := h.Images.Names(ctx, "dokku/"+app)
+	if err != nil {
+		return fmt.Errorf("list the images: %w", err)
+	}
+	for _, name := range names {
+		image, err := h.Images.Image(ctx, name)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		} else if err != nil {
+			return fmt.Errorf("look at the image %s: %w", name, err)
+		}
+		if err := ignoreNotFound(h.Images.Untag(ctx, name)); err != nil {
+			return fmt.Errorf("remove the image %s: %w", name, err)
+		}
+		if err := h.dropImage(ctx, app, image.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop stops all containers of an app and leaves them, its image and its site where
+// they are; ps:start or a push brings it back.
+func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
+	if err := h.Exists(app); err != nil {
+		return err
+	}
+	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
+		_, settings, err := h.Settings.Change(app, func(now *Settings) error {
+			*now = now.clone()
+			now.Properties["ps/restore"] = "false"
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("write the settings of %s: %w", app, err)
+		}
+		if err := h.Traffic.Point(ctx, app, nil, true); err != nil {
+			return fmt.Errorf("take %s out of the address map: %w", app, err)
+		}
+		running, err := h.instances(ctx, app)
+		if err != nil {
+			return err
+		}
+		for _, i := range running {
+			if err := ignoreNotFound(h.Containers.Stop(ctx, i.ID, seconds(settings, "ps/stop-timeout-seconds", defaultStopTimeout))); err != nil {
+				return fmt.Errorf("stop %s: %w", i.Name, err)
+			}
+		}
+		return h.fire(ctx, "post-stop", app)
+	})
+}
+
+// Serve brings an app's nginx site up to its settings: after its domains, ports
+// or certificates changed. An app that was never deployed has no site yet.
+func (h *Host) Serve(ctx context.Context, app string, by Caller) error {
+	if h.InsideDeploy(ctx, app) {
+		return nil // the deploy that this runs in makes the site anew
+	}
+	return h.withLock(ctx, app, by, time.Minute, func(ctx context.Context) error {
+		current, err := h.currentRecord(app)
+		if err != nil || current == nil {
+			return err
+		}
+		settings, err := h.Settings.Read(app)
+		if err != nil {
+			return fmt.Errorf("read the settings of %s: %w", app, err)
+		}
+		ports, err := portMaps(settings)
+		if err != nil {
+			return err
+		}
+		running, err := h.instances(ctx, app)
+		if err != nil {
+			return err
+		}
+		conf, err := h.render(ctx, app, settings, ports, running, settings.Env)
+		if err != nil {
+			return err
+		}
+		if err := h.Proxy.Check(ctx, app, conf); err != nil {
+			return err
+		}
+		kept := filepath.Join(h.Places.AppData(app), "journal", "site.nginx.conf")
+		port, ip := firstWeb(backendsOf(running))
+		_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error { return h.fire(ctx, "nginx-pre-reload", app, port, ip) })
+		os.Remove(kept)
+		os.Remove(kept + ".absent")
+		return err
+	})
+}

@@ -1,0 +1,106 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+func ownPID() int { return os.Getpid() }
+
+// lock takes the app's deploy lock. While another holds it the client is told
+// who, and it is tried again until the change's patience is over.
+func (r *run) lock(ctx context.Context) (Unlocker, error) {
+	c := r.change
+	holder := api.Lock{Key: c.By.Name, PID: ownPID(), Request: c.Request, RunURL: c.RunURL, Since: time.Now()}
+	deadline := time.Now().Add(c.LockWait)
+	told := ""
+	for {
+		lock, other, err := r.Ledger.Lock(c.App, holder)
+		if err != nil {
+			return nil, fmt.Errorf("take the deploy lock of %s: %w", c.App, err)
+		}
+		if lock != nil {
+			return lock, nil
+		}
+		if !time.Now().Before(deadline) {
+			return nil, lockedBy(c.App, other)
+		}
+		if other != nil && other.Request != told {
+			told = other.Request
+			r.warn("waiting for %s", describeLock(other))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if r.Host.cancelAsked(c.App, c.Request) {
+			return nil, context.Canceled
+		}
+	}
+}
+
+func lockedBy(app string, holder *api.Lock) *api.Error {
+	return api.Errorf(api.Locked, "lock "+app, "%s has a deploy lock in place: %s", app, describeLock(holder)).
+		WithHint("wait for it, or push with --lock-wait 5m")
+}
+
+func describeLock(holder *api.Lock) string {
+	if holder == nil {
+		return "another process of this host"
+	}
+	text := fmt.Sprintf("request %s by key %q (pid %d) since %s", holder.Request, holder.Key, holder.PID,
+		holder.Since.Format(time.RFC3339))
+	if holder.RunURL != "" {
+		text += ", " + holder.RunURL
+	}
+	return text
+}
+
+// withLock runs f under the app's deploy lock, for acts that are no releases.
+// Inside a trigger of the request that holds the lock it runs at once.
+func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Duration, f func(ctx context.Context) error) error {
+	if h.InsideDeploy(ctx, app) {
+		return f(ctx)
+	}
+	deadline := time.Now().Add(wait)
+	for {
+		lock, other, err := h.Ledger.Lock(app, api.Lock{Key: by.Name, PID: ownPID(), Since: time.Now()})
+		if err != nil {
+			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
+		}
+		if lock != nil {
+			err := h.recoverLocked(ctx, app, "")
+			if err == nil {
+				err = f(ctx)
+			}
+			if unlockErr := lock.Unlock(); err == nil {
+				err = unlockErr
+			}
+			return err
+		}
+		if !time.Now().Before(deadline) {
+			return lockedBy(app, other)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// InsideDeploy tells whether ctx is that of a command which a trigger of the app's
+// running deploy has started.
+func (h *Host) InsideDeploy(ctx context.Context, app string) bool {
+	request := nestedIn(ctx)
+	if request == "" {
+		return false
+	}
+	holder, err := h.Ledger.Holder(app)
+	return err == nil && holder != nil && holder.Request == request
+}

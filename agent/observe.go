@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// State observes an app. It changes nothing.
+func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
+	state := api.AppState{App: app}
+	settings, err := h.Settings.Read(app)
+	if errors.Is(err, ErrNotFound) {
+		state.Hash = hashOf("no app")
+		return state, nil
+	} else if err != nil {
+		return state, fmt.Errorf("read the settings of %s: %w", app, err)
+	}
+	state.Exists, state.Scale = true, settings.Scale
+	if state.Current, err = h.Ledger.Current(app); err != nil {
+		return state, err
+	}
+	if state.Current != 0 {
+		state.URLs = h.urls(app, settings)
+	}
+	releases, err := h.Ledger.Releases(app)
+	if err != nil {
+		return state, err
+	}
+	for _, record := range releases {
+		state.Releases = append(state.Releases, record.Release)
+	}
+	containers, err := h.appContainers(ctx, app)
+	if err != nil {
+		return state, err
+	}
+	for _, c := range containers {
+		i, ok := instanceOf(c)
+		if ok && c.Name == i.finalName(app) {
+			state.Containers = append(state.Containers, api.Container{Name: c.Name, Process: i.Process, Index: i.Index, ID: c.ID, Image: c.Image, Status: c.Status})
+		}
+	}
+	if state.Lock, err = h.Ledger.Holder(app); err != nil {
+		return state, err
+	}
+	if err := h.attempts(app, &state); err != nil {
+		return state, err
+	}
+	state.Hash, err = h.hash(ctx, app)
+	return state, err
+}
+
+// attempts fills in the last request and the one that is not finished.
+func (h *Host) attempts(app string, state *api.AppState) error {
+	requests, err := h.Ledger.Requests(app)
+	if err != nil {
+		return err
+	}
+	for _, request := range slices.Backward(requests) {
+		entries, err := h.Ledger.ReadJournal(app, request, 0)
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 || entries[0].Begin == nil {
+			continue
+		}
+		verdict := verdictOf(entries)
+		if state.Last == nil {
+			state.Last = &api.Attempt{Request: request, Document: entries[0].Begin.Digest, Started: entries[0].Time, Verdict: verdict}
+		}
+		if verdict != nil {
+			return nil
+		}
+		state.Unfinished = request
+	}
+	return nil
+}
+
+// hash is the state hash of DESIGN 6: two equal hashes are the same state.
+func (h *Host) hash(ctx context.Context, app string) (string, error) {
+	sum := sha256.New()
+	folders := []string{h.Places.App(app), filepath.Join(h.Places.Lib, "config", app), filepath.Join(h.Places.AppData(app), "releases"), filepath.Join(h.Places.AppData(app), "files")}
+	properties, err := filepath.Glob(filepath.Join(h.Places.Lib, "config", "*", app))
+	if err != nil {
+		return "", err
+	}
+	for _, folder := range append(folders, properties...) {
+		if err := hashTree(sum, folder); err != nil {
+			return "", fmt.Errorf("hash the files of %s: %w", app, err)
+		}
+	}
+	loaded, err := os.ReadFile(h.Places.NginxLoaded(app))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	fmt.Fprintf(sum, "loaded %x\n", sha256.Sum256(loaded))
+	containers, err := h.appContainers(ctx, app)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range containers {
+		env := slices.Sorted(slices.Values(c.Env))
+		fmt.Fprintf(sum, "container %s %s %v %x\n", c.Name, c.Image, c.Running, sha256.Sum256([]byte(strings.Join(env, "\x00"))))
+	}
+	names, err := h.Images.Names(ctx, "dokku/"+app)
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		image, err := h.Images.Image(ctx, name)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return "", err
+		}
+		fmt.Fprintf(sum, "image %s %s\n", name, image.ID)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// hashTree adds every file below a folder, by name, mode and content.
+func hashTree(sum io.Writer, folder string) error {
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(sum, "file %s %v %x\n", path, info.Mode(), sha256.Sum256(text))
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Reconcile makes the address map what the containers are now, for every app:
+// at boot, after an engine restart and whenever a container comes back with
+// another address.
+func (h *Host) Reconcile(ctx context.Context) error {
+	apps, err := h.Settings.Apps()
+	if err != nil {
+		return fmt.Errorf("list the apps: %w", err)
+	}
+	backends := map[string][]Backend{}
+	for _, app := range apps {
+		running, err := h.instances(ctx, app)
+		if err != nil {
+			return err
+		}
+		backends[app] = backendsOf(running)
+	}
+	if err := h.Traffic.Sync(ctx, backends); err != nil {
+		return fmt.Errorf("write the address map: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// ParsePortMap reads scheme:host:container (PLUGIN-CONTRACT 6.3).
+func ParsePortMap(text string) (PortMap, error) {
+	bad := func(why string) (PortMap, error) {
+		return PortMap{}, api.Errorf(api.Usage, "read the port map", "%q: %s", text, why).
+			WithHint("write scheme:host-port:container-port, as http:80:5000")
+	}
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return bad("it has not three parts")
+	}
+	if !slices.Contains([]string{"http", "https", "grpc", "grpcs", "tcp", "udp"}, parts[0]) {
+		return bad("unknown scheme " + strconv.Quote(parts[0]))
+	}
+	var ports [2]int
+	for i, part := range parts[1:] {
+		port, err := strconv.Atoi(part)
+		if err != nil || port < 1 || port > 65535 || strconv.Itoa(port) != part {
+			return bad("a port is a number from 1 to 65535")
+		}
+		ports[i] = port
+	}
+	return PortMap{Scheme: parts[0], Host: ports[0], Container: ports[1]}, nil
+}
+
+func (p PortMap) String() string {
+	return fmt.Sprintf("%s:%d:%d", p.Scheme, p.Host, p.Container)
+}
+
+// portMaps returns the app's port map: the one that was set, else the detected one.
+func portMaps(settings Settings) ([]PortMap, error) {
+	texts := settings.Ports
+	if len(texts) == 0 {
+		texts = strings.Fields(settings.Properties["ports/map-detected"])
+	}
+	if len(texts) == 0 {
+		texts = []string{"http:80:5000"}
+	}
+	var maps []PortMap
+	for _, text := range texts {
+		one, err := ParsePortMap(text)
+		if err != nil {
+			return nil, err
+		}
+		maps = append(maps, one)
+	}
+	return maps, nil
+}
+
+// webPort is PORT of the web containers: the first container port that is not udp.
+func webPort(ports []PortMap) int {
+	for _, port := range ports {
+		if port.Scheme != "udp" {
+			return port.Container
+		}
+	}
+	return 5000
+}
+
+// urls are where people find the app, most secure first.
+func (h *Host) urls(app string, settings Settings) []string {
+	ports, err := portMaps(settings)
+	if err != nil {
+		return nil
+	}
+	var urls []string
+	for _, scheme := range []string{"https", "http"} {
+		for _, port := range ports {
+			if port.Scheme != scheme {
+				continue
+			}
+			for _, domain := range settings.Domains {
+				urls = append(urls, scheme+"://"+domain+h.portSuffix(scheme, port.Host))
+			}
+		}
+	}
+	return urls
+}
+
+// portSuffix is empty for the port that browsers assume. A host that cannot have
+// 80 and 443 serves them elsewhere.
+func (h *Host) portSuffix(scheme string, port int) string {
+	usual := map[string]int{"http": 80, "https": 443}[scheme]
+	if port == usual {
+		switch served := map[string]int{"http": h.Config.Nginx.Port, "https": h.Config.Nginx.TLSPort}[scheme]; {
+		case served == 0 || served == usual:
+			return ""
+		default:
+			port = served
+		}
+	}
+	return ":" + strconv.Itoa(port)
+}
+
+// URLs are where people find the app, most secure first.
+func (h *Host) URLs(app string) ([]string, error) {
+	settings, err := h.Settings.Read(app)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of %s: %w", app, err)
+	}
+	return h.urls(app, settings), nil
+}

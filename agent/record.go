@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// recordUndo names the release that is about to become current.
+type recordUndo struct {
+	Version int `json:"version"`
+}
+
+func (r *run) planRecord(context.Context) (any, error) {
+	return recordUndo{Version: r.version}, nil
+}
+
+// record writes vN and makes it current. That one rename is the commit: before it,
+// everything is undone; after it, nothing is.
+func (r *run) record(ctx context.Context) error {
+	c := r.change
+	settings, err := r.Settings.Read(c.App)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	ports := make([]string, len(r.ports))
+	for n, port := range r.ports {
+		ports[n] = port.String()
+	}
+	record := Record{Release: api.Release{
+		Version: r.version, Request: c.Request, Kind: string(c.Kind), Built: r.built, Run: r.image.ID, Changed: r.changedBy,
+		Manifest: r.document.Image.Manifest, Builder: r.document.Builder, Source: r.document.Source,
+		By: c.By.Name, Fingerprint: c.By.Fingerprint, Started: r.started, Finished: time.Now(), Steps: r.times,
+		Formation: settings.Scale, Domains: settings.Domains, Ports: ports, Healthy: true,
+	}, Settings: settings, Document: r.document}
+	if c.Kind == Rollback {
+		record.RollbackOf = r.from.Version
+	}
+	if err := r.Ledger.Save(c.App, record); err != nil {
+		return fmt.Errorf("record the release: %w", err)
+	}
+	if err := r.Ledger.SetCurrent(c.App, r.version); err != nil {
+		return fmt.Errorf("make the release current: %w", err)
+	}
+	r.recorded = &record
+	return nil
+}
+
+// undoRecord removes a record that never became current.
+func undoRecord(_ context.Context, h *Host, app string, data json.RawMessage) error {
+	undo, err := decodeUndo[recordUndo](data)
+	if err != nil {
+		return err
+	}
+	return h.Ledger.RemoveRelease(app, undo.Version)
+}
+
+// after is step 10: what comes after the commit. Nothing here is undone; the first
+// failure is reported, and the rest still runs.
+func (r *run) after(ctx context.Context) *api.Error {
+	app := r.change.App
+	var failures []error
+	_, _, err := r.Settings.Change(app, func(now *Settings) error {
+		*now = now.clone()
+		now.Properties["common/deployed"], now.Properties["ps/restore"] = "true", "true"
+		return nil
+	})
+	if err != nil {
+		failures = append(failures, fmt.Errorf("mark %s as deployed: %w", app, err))
+	}
+	if r.change.Kind == Deploy && r.document.Image.Registry == "" {
+		if err := r.Blobs.Drop(app, r.document.Image.Manifest); err != nil {
+			r.warn("the received layers could not be removed: %v", err)
+		}
+	}
+	port, ip := firstWeb(backendsOf(append(append([]instance(nil), r.kept...), r.fresh...)))
+	if err := r.fire(ctx, api.HookFailed, "post-deploy", app, port, ip, tag); err != nil {
+		failures = append(failures, err)
+	}
+	scripts := r.appJSON.Scripts
+	if scripts.Postdeploy != "" && !r.skips("release") {
+		if _, err := r.script(ctx, "postdeploy", scripts.Postdeploy, false); err != nil {
+			failures = append(failures, err)
+		}
+	}
+	if scripts.FirstDeploy != "" && r.settings.Properties["app-json/heroku.postdeploy"] != "executed" {
+		if err := r.firstDeploy(ctx, scripts.FirstDeploy); err != nil {
+			failures = append(failures, err)
+		}
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	for _, failure := range failures[1:] {
+		r.warn("%v", failure)
+	}
+	first := api.AsError(failures[0])
+	return &api.Error{Code: api.HookFailed, Op: first.Op, Message: first.Message, Failure: first.Failure,
+		Hint: "release v" + strconv.Itoa(r.version) + " is live; only what runs after a deploy failed"}
+}
+
+// firstDeploy runs scripts.postdeploy, once in the app's life: it is marked before
+// it runs, so that a crash cannot make it run twice.
+func (r *run) firstDeploy(ctx context.Context, script string) error {
+	_, _, err := r.Settings.Change(r.change.App, func(now *Settings) error {
+		*now = now.clone()
+		now.Properties["app-json/heroku.postdeploy"] = "executed"
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("mark scripts.postdeploy as run: %w", err)
+	}
+	_, err = r.script(ctx, "heroku.postdeploy", script, false)
+	return err
+}
+
+// rollbackTarget finds the release to go back to.
+func rollbackTarget(app string, releases []Record, current *Record, version int) (*Record, error) {
+	if current == nil {
+		return nil, api.Errorf(api.Precondition, "roll back", "%s has never been deployed", app)
+	}
+	if version == 0 {
+		for n := len(releases) - 1; n >= 0; n-- {
+			if releases[n].Version < current.Version && releases[n].Healthy && releases[n].Run != current.Run {
+				return &releases[n], nil
+			}
+		}
+		return nil, api.Errorf(api.Precondition, "roll back", "%s has no earlier release with another image", app).
+			WithHint("`dokku-push releases` lists them; name one: rollback vN")
+	}
+	for n := range releases {
+		if releases[n].Version == version {
+			return &releases[n], nil
+		}
+	}
+	return nil, &api.Error{Code: api.NotFound, Op: "roll back", Message: fmt.Sprintf("%s has no release v%d", app, version),
+		Hint: "`dokku-push releases` lists them"}
+}
+
+// writeFile replaces a small file by rename. Folders are synced by the journal's
+// next mark, which is what undo works from.
+func writeFile(path string, text []byte, mode os.FileMode) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(text)
+	err = errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		os.Remove(temp.Name())
+	}
+	return err
+}

@@ -1,0 +1,177 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// Recover finishes or undoes what dead processes have left of an app. It does
+// nothing while somebody holds the app's lock: that one is alive.
+func (h *Host) Recover(ctx context.Context, app string) error {
+	lock, holder, err := h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
+	if err != nil {
+		return fmt.Errorf("take the deploy lock of %s: %w", app, err)
+	}
+	if holder != nil || lock == nil {
+		return nil
+	}
+	return errors.Join(h.recoverLocked(ctx, app, ""), lock.Unlock())
+}
+
+// recoverLocked is Recover for one who holds the lock. The request named is the
+// caller's own, which is not looked at.
+func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
+	requests, err := h.Ledger.Requests(app)
+	if err != nil {
+		return fmt.Errorf("list the journals of %s: %w", app, err)
+	}
+	for _, request := range requests {
+		if request == own {
+			continue
+		}
+		entries, err := h.Ledger.ReadJournal(app, request, 0)
+		if err != nil {
+			return fmt.Errorf("read the journal of %s: %w", request, err)
+		}
+		if err := h.recoverOne(ctx, app, request, entries); err != nil {
+			return api.Errorf(api.UndoFailed, "recover "+request, "%w", err).
+				WithHint("mend the cause, then run `dokku-agent recover %s`", app)
+		}
+	}
+	return nil
+}
+
+// recoverOne looks at one journal. The truth about the commit is which release
+// is current, never the journal.
+func (h *Host) recoverOne(ctx context.Context, app, request string, entries []Entry) error {
+	if verdictOf(entries) != nil {
+		return h.retireAgain(ctx, app, request, entries)
+	}
+	steps, locked := begunSteps(entries)
+	if !locked {
+		if len(entries) > 0 && entries[0].Begin != nil && alive(entries[0].Begin.PID) {
+			return nil // it waits for the lock
+		}
+		return h.close(app, request, api.Verdict{Error: api.Errorf(api.Unclassified, "deploy", "the deploy process died before it began; nothing was changed")})
+	}
+	current, err := h.currentRecord(app)
+	if err != nil {
+		return err
+	}
+	if current != nil && current.Request == request {
+		return h.finish(ctx, app, request, current)
+	}
+	journal, _, err := h.Ledger.Begin(app, request)
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	mark := func(name, state string, undo any) error {
+		return journal.Write(Entry{Time: time.Now(), Mark: &Mark{Step: name, State: state}})
+	}
+	tell := func(s step, status api.StepStatus, took time.Duration, detail string) {
+		event := api.Event{Type: api.EventStep, Time: time.Now(), Step: &api.Step{Name: s.name, Title: s.title, Status: status, DurationMS: took.Milliseconds(), Detail: detail}}
+		_ = journal.Note(Entry{Time: event.Time, Event: &event})
+	}
+	err = errors.Join(h.undoAll(ctx, app, steps, tell, mark), journal.Close())
+	if err != nil {
+		return err
+	}
+	return h.close(app, request, api.Verdict{Error: api.Errorf(api.Cancelled, "deploy", "the deploy process was killed; what it had begun is undone").
+		WithHint("push again")})
+}
+
+// finish writes the verdict of a request that had committed, and retires what it
+// replaced. Hooks that come after a deploy are not run: nobody knows which did.
+func (h *Host) finish(ctx context.Context, app, request string, record *Record) error {
+	verdict := api.Verdict{OK: true, Changed: true, Release: record.Version, Built: record.Built, Run: record.Run,
+		URLs:  h.urls(app, record.Settings),
+		Error: api.Errorf(api.HookFailed, "finish the deploy", "the deploy process was killed after release v%d was live; post-deploy hooks may not have run", record.Version)}
+	if err := h.close(app, request, verdict); err != nil {
+		return err
+	}
+	return h.retireStale(ctx, app, record.Settings)
+}
+
+// retireAgain goes on with a retirement that was cut.
+func (h *Host) retireAgain(ctx context.Context, app, request string, entries []Entry) error {
+	var open *retireMark
+	for _, entry := range entries {
+		if entry.Mark == nil || entry.Mark.Step != markRetire {
+			continue
+		}
+		if entry.Mark.State == stateDone {
+			return nil
+		}
+		open = &retireMark{}
+		if err := json.Unmarshal(entry.Mark.Undo, open); err != nil {
+			return fmt.Errorf("read the journal: %w", err)
+		}
+	}
+	if open == nil || alive(entries[0].Begin.PID) {
+		return nil
+	}
+	settings, err := h.Settings.Read(app)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	if err := h.retireAll(ctx, app, settings, open.Containers); err != nil {
+		return err
+	}
+	journal, _, err := h.Ledger.Begin(app, request)
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	return errors.Join(journal.Write(Entry{Time: time.Now(), Mark: &Mark{Step: markRetire, State: stateDone}}), journal.Close())
+}
+
+// retireStale retires every container of the app that has not a final name.
+func (h *Host) retireStale(ctx context.Context, app string, settings Settings) error {
+	all, err := h.appContainers(ctx, app)
+	if err != nil {
+		return err
+	}
+	var stale []instance
+	for _, c := range all {
+		if i, ok := instanceOf(c); ok && c.Name != i.finalName(app) {
+			stale = append(stale, i)
+		}
+	}
+	return h.retireAll(ctx, app, settings, stale)
+}
+
+// close writes a verdict into a journal that has none.
+func (h *Host) close(app, request string, verdict api.Verdict) error {
+	journal, _, err := h.Ledger.Begin(app, request)
+	if err != nil {
+		return fmt.Errorf("open the journal: %w", err)
+	}
+	event := &api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &verdict}
+	return errors.Join(journal.Write(Entry{Time: event.Time, Event: event}), journal.Close())
+}
+
+func (h *Host) currentRecord(app string) (*Record, error) {
+	current, err := h.Ledger.Current(app)
+	if err != nil || current == 0 {
+		return nil, err
+	}
+	releases, err := h.Ledger.Releases(app)
+	if err != nil {
+		return nil, err
+	}
+	for n := range releases {
+		if releases[n].Version == current {
+			return &releases[n], nil
+		}
+	}
+	return nil, fmt.Errorf("release v%d of %s is current but has no record", current, app)
+}
+
+func alive(pid int) bool {
+	return pid > 0 && pid != ownPID() && syscall.Kill(pid, 0) != syscall.ESRCH
+}

@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// How long an old container may keep its connections, and how long it has to end
+// after TERM, when nothing else is said (PLUGIN-CONTRACT 6.1, step 18).
+const (
+	defaultWaitToRetire = 60 * time.Second
+	defaultStopTimeout  = 30 * time.Second
+	keptReleases        = 5
+)
+
+// retire is step 11: the old containers are stopped as soon as nobody is connected
+// to them any more. It runs after the verdict, without the app's lock.
+func (r *run) retire(ctx context.Context) {
+	if err := r.mark(markRetire, stateBegin, retireMark{Containers: r.old}); err != nil {
+		return // the disk is full: recovery finds the old containers by their names
+	}
+	if err := r.Host.retireAll(ctx, r.change.App, r.settings, r.old); err != nil {
+		return // left in the journal: the next command or the watch tries again
+	}
+	_ = r.mark(markRetire, stateDone, nil) // at worst it is done once more, to no effect
+	r.Host.prune(ctx, r.change.App)
+}
+
+// retireMark lists what was to be retired.
+type retireMark struct {
+	Containers []instance `json:"containers"`
+}
+
+// retireAll drains, stops and removes containers, all at the same time. One that is
+// gone is done.
+func (h *Host) retireAll(ctx context.Context, app string, settings Settings, old []instance) error {
+	failures := make([]error, len(old))
+	var wait sync.WaitGroup
+	for n, i := range old {
+		wait.Go(func() { failures[n] = h.retireOne(ctx, app, settings, i) })
+	}
+	wait.Wait()
+	return errors.Join(failures...)
+}
+
+func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i instance) error {
+	c, err := h.Containers.Inspect(ctx, i.ID)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("look at %s: %w", i.Name, err)
+	}
+	if c.Running && i.Process == "web" && c.Address != "" {
+		most := seconds(settings, "checks/wait-to-retire", defaultWaitToRetire)
+		if _, err := h.Traffic.Drain(ctx, c.Address, most); err != nil {
+			return fmt.Errorf("drain %s: %w", i.Name, err)
+		}
+	}
+	err = h.Containers.Stop(ctx, i.ID, seconds(settings, "ps/stop-timeout-seconds", defaultStopTimeout))
+	if err == nil {
+		err = h.Containers.Remove(ctx, i.ID)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		// Nobody listens any more; the trigger is how a plugin learns of it.
+		_ = h.Walk.Trigger(ctx, "retire-container-failed", []string{app, i.ID}, Streams{})
+		return fmt.Errorf("retire %s: %w", i.Name, err)
+	}
+	return nil
+}
+
+func seconds(settings Settings, property string, otherwise time.Duration) time.Duration {
+	if n, err := strconv.Atoi(settings.Properties[property]); err == nil && n >= 0 {
+		return time.Duration(n) * time.Second
+	}
+	return otherwise
+}
+
+// prune lets the images of old releases go: the last five stay, and the current
+// one. What cannot be removed now is removed the next time; no verdict depends on it.
+func (h *Host) prune(ctx context.Context, app string) {
+	releases, err := h.Ledger.Releases(app)
+	current, currentErr := h.Ledger.Current(app)
+	if err != nil || currentErr != nil || len(releases) <= keptReleases {
+		return
+	}
+	for _, record := range releases[:len(releases)-keptReleases] {
+		if record.Version == current {
+			continue
+		}
+		if err := ignoreNotFound(h.Images.Untag(ctx, imageName(app, "v"+strconv.Itoa(record.Version)))); err == nil {
+			_ = h.dropImage(ctx, app, record.Run)
+		}
+	}
+}
+
+// Cancel asks for a running request to be stopped at its next safe point. The
+// journal's reader learns what became of it.
+func (h *Host) Cancel(app, request string) error {
+	entries, err := h.Ledger.ReadJournal(app, request, 0)
+	if err != nil {
+		return err
+	}
+	if verdictOf(entries) != nil {
+		return nil
+	}
+	if err := os.WriteFile(h.cancelFile(app, request), nil, 0o600); err != nil {
+		return fmt.Errorf("ask to cancel %s: %w", request, err)
+	}
+	return nil
+}
+
+func (h *Host) cancelFile(app, request string) string {
+	return h.Places.Journal(app, request) + ".cancel"
+}
+
+func (h *Host) cancelAsked(app, request string) bool {
+	_, err := os.Stat(h.cancelFile(app, request))
+	return err == nil
+}
+
+func verdictOf(entries []Entry) *api.Verdict {
+	for _, entry := range entries {
+		if entry.Event != nil && entry.Event.Verdict != nil {
+			return entry.Event.Verdict
+		}
+	}
+	return nil
+}

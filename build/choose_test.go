@@ -1,0 +1,42 @@
+package build
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+func TestChoose(t *testing.T) {
+	file := &fstest.MapFile{Data: []byte("FROM scratch\n")}
+	for _, test := range []struct {
+		name  string
+		build manifest.Build
+		tree  fstest.MapFS
+		want  string
+		why   string
+		fails string
+	}{
+		{"a Dockerfile", manifest.Build{}, fstest.MapFS{"Dockerfile": file}, "dockerfile", "there is a Dockerfile", ""},
+		{"dokku.hcl wins", manifest.Build{Builder: "static"}, fstest.MapFS{"Dockerfile": file}, "static", "named in dokku.hcl", ""},
+		{"path in a context", manifest.Build{Context: "web", Dockerfile: manifest.DockerfileBuild{Path: "App"}},
+			fstest.MapFS{"web/App": file}, "dockerfile", "there is a web/App", ""},
+		{"named without a file", manifest.Build{Builder: "dockerfile"}, nil, "dockerfile", "named in dokku.hcl", ""},
+		{"nothing", manifest.Build{}, fstest.MapFS{"index.html": file}, "", "", "no Dockerfile"},
+		{"a folder", manifest.Build{}, fstest.MapFS{"Dockerfile/x": file}, "", "", "no Dockerfile"},
+		{"unknown", manifest.Build{Builder: "herokuish"}, nil, "", "", "herokuish"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			name, why, err := Choose(&manifest.App{Build: test.build}, test.tree)
+			if name != test.want || why != test.why || (err != nil) != (test.fails != "") {
+				t.Fatalf("got %q, %q, %v", name, why, err)
+			}
+			if e := api.AsError(err); e != nil &&
+				(e.Code != api.InvalidManifest || !strings.Contains(e.Message, test.fails) || !strings.Contains(e.Hint, "static")) {
+				t.Errorf("got %#v", e)
+			}
+		})
+	}
+}

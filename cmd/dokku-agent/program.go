@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/entry"
+	"github.com/dokku-push/dokku-push/agent/serve"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// program is one run of the agent.
+type program struct {
+	ctx     context.Context
+	self    []string
+	in, out *os.File
+	err     io.Writer
+}
+
+const usageText = `Usage: dokku-agent COMMAND
+
+    install [--traffic map|reload]   make this machine a host (as root)
+    serve --root DIR                 run an embedded host: ssh, nginx and state under DIR
+    watch                            keep traffic and containers together (the systemd service)
+    recover [APP ...]                finish or undo what a killed deploy has left
+    dokku COMMAND ...                what the name dokku does: Dokku's commands
+    version
+
+Over ssh the agent answers Dokku's commands and dokku-push.
+`
+
+func (p *program) usage() int {
+	fmt.Fprint(p.err, usageText)
+	return 64
+}
+
+func (p *program) printVersion() int {
+	fmt.Fprintf(p.out, "dokku-agent %s (protocol %d)\n", version, api.Protocol)
+	return 0
+}
+
+// fail prints an error and what to do, and returns its exit code.
+func (p *program) fail(err error) int {
+	problem := api.AsError(err)
+	fmt.Fprintf(p.err, "dokku-agent: %s\n", problem)
+	if problem.Hint != "" {
+		fmt.Fprintf(p.err, "  %s\n", problem.Hint)
+	}
+	return api.Exit(err)
+}
+
+// dokku is a call of the entry program: over ssh or on the host.
+func (p *program) dokku(args []string) int {
+	original := os.Getenv("SSH_ORIGINAL_COMMAND")
+	_ = os.Unsetenv("SSH_ORIGINAL_COMMAND") // fails never for a valid name
+	if code, done := p.asDokku(args, original); done {
+		return code
+	}
+	parts, err := connect(placesFromEnvironment())
+	if err != nil {
+		return p.fail(err)
+	}
+	defer parts.close()
+	submit := p.submit(parts.host)
+	call := &entry.Entry{Host: parts.host, Submit: submit, In: p.in, Out: p.out, Err: p.err,
+		HTTP: func(ctx context.Context, by agent.Caller) error {
+			server := &serve.Server{Host: parts.host, Store: parts.store, By: by, Submit: submit}
+			return server.ServeConn(ctx, serve.Stdio{In: serve.Unblock(p.in), Out: serve.Unblock(p.out)})
+		}}
+	return call.Run(p.ctx, args, original)
+}
+
+// submit starts `dokku-agent apply` in a session of its own.
+func (p *program) submit(host *agent.Host) func(context.Context, agent.Change) error {
+	return func(_ context.Context, change agent.Change) error {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find the agent's program: %w", err)
+		}
+		text, err := json.Marshal(change)
+		if err != nil {
+			return fmt.Errorf("start the deploy process: %w", err)
+		}
+		env := append(os.Environ(), entry.RequestVariable+"="+change.Request,
+			"DOKKU_ROOT="+host.Places.Root, "DOKKU_LIB_ROOT="+host.Places.Lib, "DOKKU_LOGS_DIR="+host.Places.Logs)
+		return serve.Detach([]string{self, "apply"}, env, text)
+	}
+}
+
+// apply is the deploy process: it reads its change, carries it out, retires what
+// was replaced, and ends. Nobody reads what it prints; the journal is its voice.
+func (p *program) apply() int {
+	signal.Ignore(syscall.SIGHUP)
+	var change agent.Change
+	if err := json.NewDecoder(io.LimitReader(p.in, 2*api.MaxDocument)).Decode(&change); err != nil {
+		return p.fail(fmt.Errorf("read the change: %w", err))
+	}
+	parts, err := connect(placesFromEnvironment())
+	if err != nil {
+		return p.fail(err)
+	}
+	defer parts.close()
+	verdict, err := parts.host.Apply(agent.Nested(p.ctx, ""), change)
+	if err != nil {
+		return p.fail(err)
+	}
+	if verdict.Error != nil {
+		return api.Exit(verdict.Error)
+	}
+	return 0
+}
+
+// recover finishes or undoes what killed processes have left.
+func (p *program) recover(apps []string) int {
+	parts, err := connect(placesFromEnvironment())
+	if err != nil {
+		return p.fail(err)
+	}
+	defer parts.close()
+	if len(apps) == 0 {
+		if apps, err = parts.host.Settings.Apps(); err != nil {
+			return p.fail(err)
+		}
+	}
+	var failures []error
+	for _, app := range apps {
+		failures = append(failures, parts.host.Exists(app))
+		failures = append(failures, parts.host.Recover(p.ctx, app))
+	}
+	failures = append(failures, parts.host.Reconcile(p.ctx))
+	if err := errors.Join(failures...); err != nil {
+		return p.fail(err)
+	}
+	return 0
+}
+
+// readConfig reads how the host was set up.
+func readConfig(places agent.Places) (agent.HostConfig, error) {
+	var config agent.HostConfig
+	text, err := os.ReadFile(places.HostConfig())
+	if errors.Is(err, fs.ErrNotExist) {
+		return config, api.Errorf(api.Configuration, "read the host's configuration", "there is none in %s", places.HostConfig()).
+			WithHint("run `dokku-agent install` as root once, or `dokku-agent serve --root DIR`")
+	}
+	if err != nil {
+		return config, fmt.Errorf("read the host's configuration: %w", err)
+	}
+	if err := json.Unmarshal(text, &config); err != nil {
+		return config, api.Errorf(api.Configuration, "read the host's configuration", "%s: %w", places.HostConfig(), err)
+	}
+	return config, nil
+}

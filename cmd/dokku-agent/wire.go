@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/checks"
+	"github.com/dokku-push/dokku-push/agent/docker"
+	"github.com/dokku-push/dokku-push/agent/nft"
+	"github.com/dokku-push/dokku-push/agent/nginx"
+	"github.com/dokku-push/dokku-push/agent/state"
+	"github.com/dokku-push/dokku-push/agent/store"
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/run"
+	"github.com/dokku-push/dokku-push/triggers"
+)
+
+// parts is a host put together from its adapters.
+type parts struct {
+	host  *agent.Host
+	store *store.Store
+	proxy *nginx.Nginx
+	close func()
+}
+
+// placesFromEnvironment is where Dokku's variables say (PLUGIN-CONTRACT 2.2).
+func placesFromEnvironment() agent.Places {
+	first := func(names ...string) string {
+		for _, name := range names[:len(names)-1] {
+			if value := os.Getenv(name); value != "" {
+				return value
+			}
+		}
+		return names[len(names)-1]
+	}
+	return agent.Places{Root: first("DOKKU_ROOT", "/home/dokku"), Lib: first("DOKKU_LIB_ROOT", "DOKKU_LIB_PATH", "/var/lib/dokku"),
+		Logs: first("DOKKU_LOGS_DIR", "/var/log/dokku")}
+}
+
+// connect makes the host that was set up at these places.
+func connect(places agent.Places) (*parts, error) {
+	config, err := readConfig(places)
+	if err != nil {
+		return nil, err
+	}
+	return assemble(places, config)
+}
+
+// assemble connects the adapters to the transaction. It is the only place that
+// knows them all.
+func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
+	engine, err := docker.New(os.Getenv("DOCKER_HOST"))
+	if err != nil {
+		return nil, api.Errorf(api.Precondition, "connect to the engine", "%w", err).WithHint("is Docker running?")
+	}
+	exportVariables(places)
+	helper := rootHelper(config.Helper)
+	files := &state.Store{Places: places}
+	blobs := &store.Store{Dir: places.Blobs()}
+	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Settings: files, Ledger: files,
+		Walk:    walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment()}},
+		Checker: &checks.Checker{Containers: engine}, Blobs: blobs, Version: version}
+	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
+	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
+	if helper != nil {
+		proxy.Helper = func(ctx context.Context, verb string, args ...string) ([]byte, error) {
+			return helper(ctx, append([]string{verb}, args...), nil)
+		}
+	}
+	host.Proxy = proxy
+	if config.Traffic == "map" {
+		traffic := &nft.Map{Places: places, Config: config.Map}
+		if helper != nil {
+			traffic.Helper = func(ctx context.Context, request []byte) ([]byte, error) {
+				return helper(ctx, []string{"map"}, request)
+			}
+		}
+		host.Traffic = traffic
+	} else {
+		host.Traffic = &nft.Reload{Places: places}
+	}
+	return &parts{host: host, store: blobs, proxy: proxy, close: func() { _ = engine.Close() }}, nil
+}
+
+// rootHelper calls the helper that may change nginx and the address map, for an
+// agent that is not root itself: nil when it is.
+func rootHelper(argv []string) func(ctx context.Context, verb []string, input []byte) ([]byte, error) {
+	if os.Geteuid() == 0 || len(argv) == 0 {
+		return nil
+	}
+	return func(ctx context.Context, verb []string, input []byte) ([]byte, error) {
+		var out, problems bytes.Buffer
+		command := run.Cmd{Argv: append(slices.Clone(argv), verb...), Stdin: bytes.NewReader(input), Stdout: &out, Stderr: &problems,
+			Env: os.Environ(), Grace: 5 * time.Second}
+		if err := command.Run(ctx); err != nil {
+			return out.Bytes(), fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))
+		}
+		return out.Bytes(), nil
+	}
+}
+
+// exportVariables puts what plugins are promised into the environment
+// (PLUGIN-CONTRACT 2.2). A value that the caller set stays.
+func exportVariables(places agent.Places) {
+	plugins, core := places.Plugins(), places.CorePlugins()
+	distro := "debian"
+	if text, err := os.ReadFile("/etc/os-release"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if id, ok := strings.CutPrefix(strings.TrimSpace(line), "ID="); ok {
+				distro = strings.Trim(id, `"`)
+			}
+		}
+	}
+	labels := "--label=org.label-schema.schema-version=1.0 --label=org.label-schema.vendor=dokku --label=dokku"
+	for _, pair := range [][2]string{
+		{"DOKKU_ROOT", places.Root}, {"DOKKU_HOST_ROOT", places.Root}, {"DOKKU_LIB_ROOT", places.Lib},
+		{"PLUGIN_PATH", plugins}, {"PLUGIN_AVAILABLE_PATH", filepath.Join(plugins, "available")}, {"PLUGIN_ENABLED_PATH", filepath.Join(plugins, "enabled")},
+		{"PLUGIN_CORE_PATH", core}, {"PLUGIN_CORE_AVAILABLE_PATH", filepath.Join(core, "available")}, {"PLUGIN_CORE_ENABLED_PATH", filepath.Join(core, "enabled")},
+		{"DOKKU_SYSTEM_USER", "dokku"}, {"DOKKU_SYSTEM_GROUP", "dokku"}, {"DOKKU_API_VERSION", "1"},
+		{"DOKKU_NOT_IMPLEMENTED_EXIT", "10"}, {"DOKKU_VALID_EXIT", "0"}, {"DOKKU_PID", fmt.Sprint(os.Getpid())},
+		{"DOCKER_BIN", "docker"}, {"DOKKU_LOGS_DIR", places.Logs}, {"DOKKU_LOGS_HOST_DIR", places.Logs},
+		{"DOKKU_EVENTS_LOGFILE", filepath.Join(places.Logs, "events.log")}, {"DOKKU_DISTRO", distro}, {"DOKKU_CONTAINER_LABEL", "dokku"},
+		{"DOKKU_GLOBAL_RUN_ARGS", labels}, {"DOKKU_GLOBAL_BUILD_ARGS", labels},
+	} {
+		if os.Getenv(pair[0]) == "" {
+			_ = os.Setenv(pair[0], pair[1]) // fails only for names that are not valid
+		}
+	}
+}
+
+// engineHas tells whether an image of the app that is in the engine has the layer.
+func engineHas(ctx context.Context, blobs *store.Store, engine agent.Images, app, layer string) bool {
+	layers, err := blobs.Layers(app)
+	if err != nil {
+		return false
+	}
+	for _, known := range layers {
+		if known.Digest != layer {
+			continue
+		}
+		id, err := blobs.Image(app, known.Manifest)
+		if err != nil {
+			continue
+		}
+		if _, err := engine.Image(ctx, id); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// walk makes the plugin walk what the transaction asks for.
+type walk struct{ *triggers.Walk }
+
+func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
+	return w.Walk.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/remote"
+)
+
+func (c *client) push(ctx context.Context) error {
+	c.options.Dir = c.folder()
+	app := c.options.App
+	verdict, err := push.Push(ctx, c.options)
+	if err != nil {
+		return err
+	}
+	if app == "" {
+		if project, err := push.Load(quiet(c.options)); err == nil {
+			app = project.Name
+		}
+	}
+	return c.verdict(verdict, app)
+}
+
+// quiet reports nothing: for a second look at a project.
+func quiet(o push.Options) push.Options {
+	o.Report = func(api.Event) {}
+	return o
+}
+
+func (c *client) build(ctx context.Context) error {
+	c.options.Dir = c.folder()
+	project, err := push.Load(c.options)
+	if err != nil {
+		return err
+	}
+	image, err := push.Build(ctx, c.options, project, "linux", runtime.GOARCH)
+	if err != nil {
+		return err
+	}
+	if c.output != "" {
+		reference, err := name.NewTag("dokku/" + project.Name + ":latest")
+		if err == nil {
+			err = tarball.WriteToFile(c.output, reference, image)
+		}
+		if err != nil {
+			return api.Errorf(api.BuildFailed, "write "+c.output, "%w", err)
+		}
+	}
+	_, err = fmt.Fprintln(c.out, image.ID)
+	return err
+}
+
+func (c *client) status(ctx context.Context) error {
+	connection, app, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	state, err := connection.App(ctx, app)
+	if err != nil {
+		return err
+	}
+	if c.format == "json" {
+		return json.NewEncoder(c.out).Encode(state)
+	}
+	if !state.Exists {
+		return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no app %s on this host", app)}
+	}
+	fmt.Fprintf(c.out, "app:       %s\n", app)
+	if state.Current != 0 {
+		fmt.Fprintf(c.out, "release:   v%d\n", state.Current)
+	}
+	for _, url := range state.URLs {
+		fmt.Fprintf(c.out, "url:       %s\n", url)
+	}
+	for _, one := range state.Containers {
+		fmt.Fprintf(c.out, "container: %-20s %-10s %s\n", one.Name, one.Status, short(one.Image))
+	}
+	if state.Lock != nil {
+		fmt.Fprintf(c.out, "lock:      held by key %q (pid %d) since %s\n", state.Lock.Key, state.Lock.PID, state.Lock.Since.Format(time.RFC3339))
+	}
+	if last := state.Last; last != nil {
+		fmt.Fprintf(c.out, "last:      request %s of %s: %s\n", last.Request, last.Started.Format(time.RFC3339), outcome(last.Verdict))
+	}
+	return nil
+}
+
+// outcome is a verdict in a few words.
+func outcome(v *api.Verdict) string {
+	switch {
+	case v == nil:
+		return "still running"
+	case !v.OK && v.Error != nil:
+		return "failed, undone: " + v.Error.Error()
+	case v.Error != nil:
+		return fmt.Sprintf("v%d is live, but: %s", v.Release, v.Error)
+	case !v.Changed:
+		return fmt.Sprintf("nothing to do, v%d ran already", v.Release)
+	}
+	return fmt.Sprintf("v%d is live", v.Release)
+}
+
+func (c *client) releases(ctx context.Context) error {
+	connection, app, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	state, err := connection.App(ctx, app)
+	if err != nil {
+		return err
+	}
+	if c.format == "json" {
+		return json.NewEncoder(c.out).Encode(state.Releases)
+	}
+	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "RELEASE\tKIND\tIMAGE\tREVISION\tBY\tWHEN\tTOOK")
+	for _, r := range state.Releases {
+		mark := ""
+		if r.Version == state.Current {
+			mark = " *"
+		}
+		kind := r.Kind
+		if r.RollbackOf != 0 {
+			kind += " to v" + strconv.Itoa(r.RollbackOf)
+		}
+		revision := r.Source.Revision[:min(10, len(r.Source.Revision))]
+		if r.Source.Dirty {
+			revision += "+"
+		}
+		fmt.Fprintf(table, "v%d%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Version, mark, kind, short(r.Run), revision, r.By,
+			r.Finished.Format(time.RFC3339), r.Finished.Sub(r.Started).Round(time.Millisecond))
+	}
+	return table.Flush()
+}
+
+func (c *client) rollback(ctx context.Context) error {
+	request := api.RollbackRequest{LockWait: int(c.options.LockWait.Seconds())}
+	if len(c.args) > 0 {
+		n, err := strconv.Atoi(strings.TrimPrefix(c.args[0], "v"))
+		if err != nil || n < 1 || len(c.args) > 1 {
+			return api.Errorf(api.Usage, "", "%q is no release", c.args).WithHint("dokku-push releases lists them: v1, v2 …")
+		}
+		request.Release = n
+	}
+	connection, app, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	id, err := push.NewRequest()
+	if err != nil {
+		return err
+	}
+	verdict, err := connection.Rollback(ctx, app, id, request, c.options.Report)
+	if err != nil {
+		return err
+	}
+	return c.verdict(verdict, app)
+}
+
+func (c *client) logArgs() []string {
+	args := slices.Clone(c.args)
+	if c.follow {
+		args = append(args, "-t")
+	}
+	return args
+}
+
+// remoteCommand runs one of the agent's commands for the app and exits as it does.
+func (c *client) remoteCommand(ctx context.Context, command string, args []string) error {
+	connection, app, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	in := c.in
+	if file, ok := in.(*os.File); ok {
+		if info, err := file.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			in = nil // a terminal is not sent: there is no pty on the other side
+		}
+	}
+	exit, err := connection.Conn.Run(ctx, append([]string{command, app}, args...), in, c.out, c.err, remote.RunOptions{})
+	if err != nil {
+		return err
+	}
+	if exit != 0 {
+		return &exitError{code: exit}
+	}
+	return nil
+}

@@ -1,0 +1,167 @@
+package testkit
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+)
+
+// HostLabel is the label of everything that a host makes in the engine; its
+// value is the host's state folder.
+const HostLabel = "com.dokku-push.host"
+
+// ServeOptions says what is particular about a host. The zero value is a host as
+// `dokku-agent serve` makes it.
+type ServeOptions struct {
+	Root string   // state folder in a folder of the test's; empty: a new one. A folder used before is the same host again.
+	Args []string // further arguments of `dokku-agent serve`
+	Env  []string // further variables, KEY=VALUE
+}
+
+// Host is an embedded host that runs for a test.
+type Host struct {
+	SSH     string `json:"ssh"`      // 127.0.0.1:PORT
+	HostKey string `json:"host_key"` // SHA256:...
+	HTTP    string `json:"http"`     // nginx, 127.0.0.1:PORT
+	Key     string `json:"key"`      // private key file of a user who may do everything
+	Root    string `json:"root"`
+
+	Bin   Bin
+	child *child
+	names []string
+}
+
+// Serve starts `dokku-agent serve` and waits until it is ready. At the test's end
+// it is stopped, and its containers and images are removed.
+func Serve(t testing.TB, options ServeOptions) *Host {
+	t.Helper()
+	engine := Engine(t)
+	root := options.Root
+	if root == "" {
+		root = filepath.Join(t.TempDir(), "host")
+	}
+	host := &Host{Bin: Binaries(t)}
+	t.Cleanup(func() {
+		endStrays(root)
+		host.sweep(t, engine, root)
+	})
+	serve := exec.Command(host.Bin.Agent, append([]string{"serve", "--root", root}, options.Args...)...)
+	serve.Env = append(append(cleanEnv(), "HOME="+filepath.Dir(root)), options.Env...)
+	stdout := &capture{}
+	serve.Stdout = stdout
+	host.child = startChild(t, "dokku-agent serve", serve)
+	must(t, "read the ready line", json.Unmarshal(host.ready(t, stdout), host))
+	return host
+}
+
+// ready waits for the one line that the agent prints once everything answers.
+func (h *Host) ready(t testing.TB, stdout *capture) []byte {
+	t.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		if line, _, found := strings.Cut(stdout.String(), "\n"); found {
+			return []byte(line)
+		}
+		select {
+		case <-h.child.exited:
+			t.Fatalf("dokku-agent serve ended before it was ready:\n%s", h.Log())
+		case <-deadline:
+			t.Fatalf("dokku-agent serve is not ready after a minute:\n%s", h.Log())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// Log is what the host has said on stderr so far.
+func (h *Host) Log() string { return h.child.said.String() }
+
+// Stop ends the host before the test does, as a person would with ^C. Its
+// state stays, for Serve with the same Root.
+func (h *Host) Stop() { h.child.stop(20 * time.Second) }
+
+// Kill ends the host without a chance to tidy up, as a power cut would.
+func (h *Host) Kill() { h.child.stop(0) }
+
+// PID is the process id of `dokku-agent serve`.
+func (h *Host) PID() int { return h.child.cmd.Process.Pid }
+
+// App is a new app name on this host; what belongs to it in the engine is
+// removed at the test's end.
+func (h *Host) App(t testing.TB, base string) string {
+	t.Helper()
+	name := AppName(t, base)
+	h.names = append(h.names, name)
+	return name
+}
+
+// Get asks the app for a path through nginx, at the domain APP.localhost, on a
+// connection of its own.
+func (h *Host) Get(t testing.TB, app, path string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, "http://"+h.HTTP+path, nil)
+	must(t, "ask "+app, err)
+	request.Host = app + ".localhost"
+	request.Close = true
+	web := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := web.Do(request)
+	must(t, "ask "+app, err)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	must(t, "ask "+app, err)
+	return response.StatusCode, string(text)
+}
+
+// sweep removes what the host and its apps left in the engine.
+func (h *Host) sweep(t testing.TB, engine *client.Client, root string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	labels := []string{HostLabel + "=" + root}
+	for _, name := range h.names {
+		labels = append(labels, "com.dokku.app-name="+name)
+	}
+	for _, label := range labels {
+		found, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", label)})
+		if err != nil {
+			t.Errorf("list containers left behind: %v", err)
+			return
+		}
+		for _, container := range found.Items {
+			_, _ = engine.ContainerRemove(ctx, container.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		}
+	}
+	for _, name := range h.names {
+		found, err := engine.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", "dokku/"+name)})
+		if err != nil {
+			t.Errorf("list images left behind: %v", err)
+			return
+		}
+		for _, image := range found.Items {
+			_, _ = engine.ImageRemove(ctx, image.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+		}
+	}
+}
+
+// cleanEnv is the environment less what would point the programs elsewhere: the
+// tests behave the same in CI and for a person with an ssh agent.
+func cleanEnv() []string {
+	var kept []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		switch {
+		case name == "CI", name == "NO_COLOR", name == "SSH_AUTH_SOCK", name == "HOME", name == "XDG_STATE_HOME":
+		case strings.HasPrefix(name, "DOKKU_"), strings.HasPrefix(name, "GITHUB_"), strings.HasPrefix(name, "CI_"):
+		default:
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,215 @@
+// Package push is the client's story: read what the repository says, connect, build,
+// ship what the host lacks, ask for the release, and hand on what happens as events.
+// It prints nothing and parses no flags.
+package push
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+	"github.com/dokku-push/dokku-push/build/dockerfile"
+	"github.com/dokku-push/dokku-push/build/static"
+	"github.com/dokku-push/dokku-push/manifest"
+	"github.com/dokku-push/dokku-push/remote"
+)
+
+// Options is everything a push is told. The zero value pushes the current folder as
+// its dokku.hcl says.
+type Options struct {
+	Dir      string // the project's folder; empty: the current one
+	Manifest string // dokku.hcl by another name
+	App      string // over dokku.hcl's app
+	Host     string // [user@]host[:port] or the name of a host block
+	Registry string // over image { registry }
+	LockWait time.Duration
+	Remote   remote.Options // how to connect; Target is filled in here
+	Getenv   func(string) (string, bool)
+	Report   func(api.Event) // never nil
+}
+
+// Project is what was found in the folder.
+type Project struct {
+	Dir    string
+	App    *manifest.App
+	Name   string // of the app
+	Source api.Source
+}
+
+// Load reads the project. Advice goes to the report; mistakes are the error, all of
+// them at once.
+func Load(o Options) (*Project, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the project: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, api.Errorf(api.Usage, "find the project", "%s is no folder", dir)
+	}
+	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: o.Manifest, Getenv: o.Getenv})
+	for _, d := range found {
+		if d.Severity == manifest.Advice {
+			o.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: d.String()})
+		}
+	}
+	if found.Failed() {
+		return nil, api.Errorf(api.InvalidManifest, "", "%w", found)
+	}
+	project := &Project{Dir: dir, App: app, Name: firstOf(o.App, app.Name, filepath.Base(dir))}
+	if err := manifest.AppName(project.Name); err != nil {
+		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
+	}
+	project.Source = SourceOf(dir, o.Getenv)
+	return project, nil
+}
+
+func firstOf(values ...string) string {
+	for _, value := range values {
+		if value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// Target is the host to speak to: what was asked for, or the manifest's only host.
+func Target(o Options, app *manifest.App) (remote.Options, error) {
+	options := o.Remote
+	options.Target = o.Host
+	if app != nil && app.Host.Address != "" && (o.Host == "" || o.Host == app.Host.Name) {
+		options.Target = app.Host.Address
+		options.HostKey = firstOf(options.HostKey, app.Host.HostKey)
+	}
+	if options.Target == "" {
+		return options, api.Errorf(api.Usage, "find the host", "no host was named").
+			WithHint("use --host user@host, DOKKU_HOST, or host \"production\" { address = \"dokku@host\" } in dokku.hcl")
+	}
+	return options, nil
+}
+
+// Connection is a host that answered.
+type Connection struct {
+	*remote.Client
+	Conn  *remote.Conn
+	Hello api.Hello
+}
+
+// Connect dials the host and learns what it is.
+func Connect(ctx context.Context, options remote.Options) (*Connection, error) {
+	conn, err := remote.Dial(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	client := &remote.Client{HTTP: conn.HTTPClient(), Base: remote.AgentBase}
+	hello, err := client.Hello(ctx)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return &Connection{Client: client, Conn: conn, Hello: hello}, nil
+}
+
+// Push builds, ships and deploys. The error is nil or says why there is no verdict; a
+// verdict carries its own.
+func Push(ctx context.Context, o Options) (api.Verdict, error) {
+	project, err := Load(o)
+	if err != nil {
+		return api.Verdict{}, err
+	}
+	options, err := Target(o, project.App)
+	if err != nil {
+		return api.Verdict{}, err
+	}
+	var connection *Connection
+	err = o.step("connect", "Connect to "+options.Target, func() (string, error) {
+		connection, err = Connect(ctx, options)
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("agent %s, %s/%s, traffic by %s", connection.Hello.Version, connection.Hello.OS, connection.Hello.Arch, connection.Hello.Traffic), nil
+	})
+	if err != nil {
+		return api.Verdict{}, err
+	}
+	defer connection.Conn.Close()
+	image, err := Build(ctx, o, project, connection.Hello.OS, connection.Hello.Arch)
+	if err != nil {
+		return api.Verdict{}, err
+	}
+	return release(ctx, o, project, connection, image)
+}
+
+// Build makes the project's image for a platform.
+func Build(ctx context.Context, o Options, project *Project, system, arch string) (*build.Image, error) {
+	name, why, err := build.Choose(project.App, os.DirFS(project.Dir))
+	if err != nil {
+		return nil, err
+	}
+	builder, err := builderFor(name)
+	if err != nil {
+		return nil, err
+	}
+	project.App.Build.Builder = name
+	var image *build.Image
+	err = o.step("build", "Build "+project.Name+" with "+name+" ("+why+")", func() (string, error) {
+		image, err = builder.Build(ctx, build.Request{Dir: project.Dir, App: project.App, Name: project.Name,
+			Revision: project.Source.Revision, OS: system, Arch: arch,
+			Output: func(line string) { o.Report(output("build", line)) }})
+		if err != nil {
+			return "", err
+		}
+		return image.ID, nil
+	})
+	return image, err
+}
+
+// builderFor is the list of builders.
+func builderFor(name string) (build.Builder, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, api.Errorf(api.Configuration, "find the cache folder", "%w", err).WithHint("set HOME or XDG_CACHE_HOME")
+	}
+	cache = filepath.Join(cache, "dokku-push")
+	switch name {
+	case "static":
+		return &static.Builder{CacheDir: cache}, nil
+	default:
+		return &dockerfile.Builder{CacheDir: cache}, nil
+	}
+}
+
+func output(source, line string) api.Event {
+	return api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: source, Text: line}}
+}
+
+// step reports a part of the client's own work. It returns what work returned.
+func (o Options) step(name, title string, work func() (detail string, err error)) error {
+	start := time.Now()
+	tell := func(status api.StepStatus, detail string) {
+		o.Report(api.Event{Type: api.EventStep, Time: time.Now(), Step: &api.Step{Name: name, Title: title, Status: status,
+			DurationMS: time.Since(start).Milliseconds(), Detail: detail}})
+	}
+	tell(api.StepStarted, "")
+	detail, err := work()
+	if err != nil {
+		tell(api.StepFailed, "")
+		return err
+	}
+	tell(api.StepDone, detail)
+	return nil
+}
+
+// NewRequest makes a request id.
+func NewRequest() (string, error) {
+	random := make([]byte, 10)
+	if _, err := rand.Read(random); err != nil {
+		return "", fmt.Errorf("make a request id: %w", err)
+	}
+	return hex.EncodeToString(random), nil
+}

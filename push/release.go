@@ -1,0 +1,114 @@
+package push
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+	"github.com/dokku-push/dokku-push/remote"
+)
+
+// resends is how often layers are sent once more because the engine on the host
+// asked for one that both sides had thought was there.
+const resends = 2
+
+// release ships an image and asks for it to be deployed.
+func release(ctx context.Context, o Options, project *Project, connection *Connection, image *build.Image) (api.Verdict, error) {
+	document := api.ReleaseDocument{Image: api.Image{ID: image.ID}, Builder: project.App.Build.Builder, Source: project.Source,
+		Procfile: project.App.ProcfileText, AppJSON: project.App.AppJSONText, Config: project.App.Config}
+	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds())}
+	var err error
+	registry := firstOf(o.Registry, project.App.Image.Registry)
+	if registry != "" {
+		document.Image.Registry = registry
+		request.RegistryAuth, err = remote.RegistryAuth(registry)
+		if err == nil {
+			document.Image.Manifest, err = toRegistry(ctx, o, registry, image)
+		}
+	} else {
+		document.Image.Manifest, err = toAgent(ctx, o, project.Name, connection, image)
+	}
+	if err != nil {
+		return api.Verdict{}, err
+	}
+	request.Document = document
+	for attempt := 0; ; attempt++ {
+		id, err := NewRequest()
+		if err != nil {
+			return api.Verdict{}, err
+		}
+		verdict, err := connection.Release(ctx, project.Name, id, request, o.Report)
+		if err != nil {
+			return verdict, cancelled(ctx, connection, project.Name, id, err)
+		}
+		if verdict.Error == nil || verdict.Error.Code != api.BlobsMissing || attempt == resends || registry != "" {
+			return verdict, nil
+		}
+		transfer := transferTo(o, connection)
+		if _, err := transfer.SendBlobs(ctx, project.Name, image, verdict.Error.Missing); err != nil {
+			return api.Verdict{}, err
+		}
+	}
+}
+
+// cancelled tells the host to stop when the person here has asked to. The host undoes
+// what it had begun before it answers.
+func cancelled(ctx context.Context, connection *Connection, app, id string, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	verdict, cancelErr := connection.Cancel(context.WithoutCancel(ctx), app, id)
+	if cancelErr != nil {
+		return api.Errorf(api.Cancelled, "cancel", "the host was not told: %w", cancelErr).
+			WithHint("`dokku-push status` shows what became of it")
+	}
+	if verdict.OK {
+		return api.Errorf(api.Cancelled, "cancel", "too late: release v%d is live", verdict.Release)
+	}
+	return api.Errorf(api.Cancelled, "cancel", "cancelled; the host is as it was")
+}
+
+func transferTo(o Options, connection *Connection) *remote.Transfer {
+	return &remote.Transfer{HTTP: connection.Conn.HTTPClient(), Base: remote.AgentBase, Host: connection.Conn.Name(),
+		Progress: func(p api.Progress) { o.Report(api.Event{Type: api.EventProgress, Progress: &p}) }}
+}
+
+// toAgent sends the layers that the host lacks over the ssh connection.
+func toAgent(ctx context.Context, o Options, app string, connection *Connection, image *build.Image) (manifest string, err error) {
+	err = o.step("ship", "Ship to "+connection.Conn.Name(), func() (string, error) {
+		sent, err := transferTo(o, connection).Send(ctx, app, image)
+		if err != nil {
+			return "", err
+		}
+		manifest = sent.Manifest
+		return fmt.Sprintf("%d layers sent, %d already there, %s on the wire", sent.Layers, sent.Skipped, Bytes(sent.Bytes)), nil
+	})
+	return manifest, err
+}
+
+// toRegistry pushes to the team's registry, from which the host pulls.
+func toRegistry(ctx context.Context, o Options, repository string, image *build.Image) (manifest string, err error) {
+	err = o.step("ship", "Push to "+repository, func() (string, error) {
+		pushed, err := remote.PushRegistry(ctx, image, repository, func(p api.Progress) {
+			o.Report(api.Event{Type: api.EventProgress, Progress: &p})
+		})
+		if err != nil {
+			return "", err
+		}
+		manifest = pushed.Manifest
+		return fmt.Sprintf("%s, %s on the wire", pushed.Manifest, Bytes(pushed.Bytes)), nil
+	})
+	return manifest, err
+}
+
+// Bytes writes a count of bytes for people, and exactly where it is small.
+func Bytes(n int64) string {
+	switch {
+	case n < 10<<10:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 10<<20:
+		return fmt.Sprintf("%.1f KiB (%d bytes)", float64(n)/(1<<10), n)
+	}
+	return fmt.Sprintf("%.1f MiB (%d bytes)", float64(n)/(1<<20), n)
+}

@@ -1,0 +1,89 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// Terminal writes the lines that Plain writes, and keeps one line a layer moving below
+// them while layers are on their way. width is the terminal's, in columns.
+func Terminal(out io.Writer, width int) Renderer {
+	return &terminal{out: out, width: max(width, 40), layers: map[string]api.Progress{}}
+}
+
+type terminal struct {
+	mu     sync.Mutex
+	out    io.Writer
+	width  int
+	order  []string
+	layers map[string]api.Progress
+	drawn  int // lines below the text that are redrawn
+}
+
+func (t *terminal) Event(event api.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var text string
+	if event.Progress != nil {
+		text = t.progress(*event.Progress)
+	} else {
+		text = line(event)
+	}
+	if text == "" && event.Progress == nil {
+		return
+	}
+	t.erase()
+	if text != "" {
+		fmt.Fprintln(t.out, text)
+	}
+	t.draw()
+}
+
+// progress keeps a layer that moves; one that is done becomes a line of text.
+func (t *terminal) progress(p api.Progress) string {
+	if _, known := t.layers[p.Name]; !known {
+		t.order = append(t.order, p.Name)
+	}
+	t.layers[p.Name] = p
+	if p.Done < p.Total {
+		return ""
+	}
+	delete(t.layers, p.Name)
+	t.order = slices.DeleteFunc(t.order, func(name string) bool { return name == p.Name })
+	return "       " + layer(p)
+}
+
+func (t *terminal) erase() {
+	if t.drawn > 0 {
+		fmt.Fprintf(t.out, "\x1b[%dA\x1b[J", t.drawn)
+		t.drawn = 0
+	}
+}
+
+func (t *terminal) draw() {
+	for _, name := range t.order {
+		p := t.layers[name]
+		const bar = 20
+		filled := 0
+		if p.Total > 0 {
+			filled = int(bar * p.Done / p.Total)
+		}
+		text := fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note)
+		if len(text) > t.width-1 {
+			text = text[:t.width-1]
+		}
+		fmt.Fprintln(t.out, text)
+		t.drawn++
+	}
+}
+
+func (t *terminal) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.erase()
+}

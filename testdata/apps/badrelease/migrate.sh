@@ -1,0 +1,4 @@
+#!/bin/sh
+echo "badrelease: migrating"
+echo "badrelease: table users is locked" >&2
+exit 3
