@@ -152,6 +152,8 @@ func (r *run) detectPorts(after *Settings) {
 		switch {
 		case protocol == "udp":
 			detected = append(detected, "udp:"+port+":"+port)
+		case r.Config.Embedded: // it serves every app at its one port
+			detected = append(detected, "http:80:"+port)
 		case port == "443":
 			detected = append(detected, "https:443:443")
 		default:

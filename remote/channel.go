@@ -12,107 +12,8 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/dokku-push/dokku-push/api"
 )
-
-// session is an ssh session that holds one of the connection's slots.
-type session struct {
-	*ssh.Session
-	link *link
-	free func() // gives the slot back; only once the host closed its side too
-}
-
-// refusals is how often a host may refuse a channel before that is an error: a
-// session that just ended still counts there for a moment.
-const refusals = 6
-
-// open takes a slot, waiting for one if need be, and opens a session.
-func (c *Conn) open(ctx context.Context) (*session, error) {
-	if err := c.take(ctx); err != nil {
-		return nil, err
-	}
-	free := sync.OnceFunc(func() { <-c.slots })
-	type result struct {
-		session *session
-		err     error
-	}
-	opened := make(chan result)
-	work := func() {
-		s, err := c.openSession(ctx)
-		if err == nil {
-			s.free = free
-		}
-		select {
-		case opened <- result{s, err}:
-		case <-ctx.Done(): // nobody wants it any more
-			if err == nil {
-				s.Close()
-			}
-			free()
-		}
-	}
-	if !c.start(work) {
-		free()
-		return nil, c.errClosed()
-	}
-	select {
-	case r := <-opened:
-		if r.err != nil {
-			free()
-		}
-		return r.session, r.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// take waits for a slot. Idle HTTP connections give theirs up.
-func (c *Conn) take(ctx context.Context) error {
-	select {
-	case c.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c.trips.CloseIdleConnections()
-		select {
-		case c.slots <- struct{}{}:
-			return nil
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-func (c *Conn) openSession(ctx context.Context) (*session, error) {
-	for try := 1; ; try++ {
-		client, link, err := c.client(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s, err := client.NewSession()
-		if err == nil {
-			return &session{Session: s, link: link}, nil
-		}
-		if _, ok := errors.AsType[*ssh.OpenChannelError](err); !ok {
-			return nil, api.Errorf(api.Unreachable, "open a channel to "+c.Target().String(), "%s: %w", link.ended(), err).WithHint("try again")
-		}
-		if try == refusals {
-			return nil, api.Errorf(api.Unreachable, "open a channel to "+c.Target().String(), "%w", err).
-				WithHint("the host's sshd must allow sessions, %d at once (MaxSessions)", api.MaxChannels)
-		}
-		select {
-		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
 
 // dialAgent is the Transport's DialContext: one exec request, one connection.
 func (c *Conn) dialAgent(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -120,7 +21,7 @@ func (c *Conn) dialAgent(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch := &channel{session: s, host: c.Target(), stderr: &tail{}, ended: make(chan struct{})}
+	ch := &channel{session: s, host: c.Target(), stderr: &tail{}, heard: make(chan struct{}), ended: make(chan struct{})}
 	s.Stderr = ch.stderr
 	if ch.in, err = s.StdinPipe(); err == nil {
 		ch.out, err = s.StdoutPipe()
@@ -145,10 +46,6 @@ func (c *Conn) dialAgent(ctx context.Context, _, _ string) (net.Conn, error) {
 	return ch, nil
 }
 
-func (c *Conn) errClosed() error {
-	return api.Errorf(api.Unreachable, "", "the connection to %s was closed", c.Target())
-}
-
 // channel is a net.Conn over one exec request's stdin and stdout. A deadline that
 // passes ends it for good, which is all that net/http needs of one.
 type channel struct {
@@ -157,7 +54,8 @@ type channel struct {
 	in      io.WriteCloser
 	out     io.Reader
 	stderr  *tail
-	spoke   bool // the agent's first bytes came; used by the one reader alone
+	heard   chan struct{} // closed when the first Read ended; then fault is set
+	fault   error         // why the agent's first words are not HTTP, or did not come
 
 	ended chan struct{} // closed when the host's side is over; then exit is set
 	exit  error
@@ -175,27 +73,47 @@ func (ch *channel) wait() {
 }
 
 // Read reads what the agent says. A host that says something else, or nothing,
-// gives an error with what it printed instead.
+// gives an error with what it printed instead. One goroutine reads at a time.
 func (ch *channel) Read(p []byte) (int, error) {
-	n, err := ch.out.Read(p)
-	if err != nil && ch.isLate() {
-		return n, os.ErrDeadlineExceeded
-	}
-	if ch.spoke {
-		return n, err
-	}
-	if n > 0 {
-		const proof = "HTTP/"
-		if !bytes.HasPrefix(p[:n], []byte(proof)[:min(n, len(proof))]) {
-			return 0, ch.notHTTP(p[:n])
+	select {
+	case <-ch.heard:
+		if ch.fault != nil {
+			return 0, ch.fault
 		}
-		ch.spoke = true
-		return n, err
+		n, err := ch.out.Read(p)
+		return n, ch.orLate(err)
+	default:
 	}
-	if err != nil {
-		return 0, ch.silence(err)
+	if len(p) == 0 {
+		return 0, nil
 	}
-	return 0, nil
+	n, err := ch.out.Read(p)
+	const proof = "HTTP/"
+	switch {
+	case n == 0 && err == nil:
+		return 0, nil
+	case n == 0:
+		if ch.fault = ch.orLate(err); ch.fault == err {
+			ch.fault = ch.silence(err)
+		}
+	case !bytes.HasPrefix(p[:n], []byte(proof)[:min(n, len(proof))]):
+		ch.fault = ch.notHTTP(p[:n])
+	}
+	close(ch.heard)
+	if ch.fault != nil {
+		return 0, ch.fault
+	}
+	return n, err
+}
+
+// orLate is err, or the deadline that caused it.
+func (ch *channel) orLate(err error) error {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if err != nil && ch.late {
+		return os.ErrDeadlineExceeded
+	}
+	return err
 }
 
 func (ch *channel) notHTTP(said []byte) error {
@@ -204,11 +122,15 @@ func (ch *channel) notHTTP(said []byte) error {
 		WithHint("is dokku-agent installed there? A login shell's start files must print nothing")
 }
 
+// patience is how long a program may stay after its stdout ended before its exit
+// code is no longer waited for.
+const patience = 2 * time.Second
+
 // silence is the error for a channel that ended before the agent said anything.
 func (ch *channel) silence(err error) error {
 	select {
 	case <-ch.ended:
-	case <-time.After(2 * time.Second): // stdout ended, but the program stays
+	case <-time.After(patience):
 	}
 	op := "talk to the agent on " + ch.host.String()
 	select {
@@ -218,7 +140,7 @@ func (ch *channel) silence(err error) error {
 	}
 	said := ch.stderr.String()
 	if said == "" {
-		return api.Errorf(api.Unreachable, op, "it ended without an answer: %w", errors.Join(err, ch.outcome())).
+		return api.Errorf(api.Unreachable, op, "it ended without an answer: %w", ch.outcome(err)).
 			WithHint("try again; `dokku-agent doctor` on the host may say more")
 	}
 	low := strings.ToLower(said)
@@ -231,21 +153,33 @@ func (ch *channel) silence(err error) error {
 	return api.Errorf(api.Unreachable, op, "%s", said).WithHint("`dokku-agent doctor` on the host may say more")
 }
 
-func (ch *channel) outcome() error {
+// outcome is how the host's side ended, or err where that is not known or was well.
+func (ch *channel) outcome(err error) error {
 	select {
 	case <-ch.ended:
-		return ch.exit
+		if ch.exit != nil {
+			return ch.exit
+		}
 	default:
-		return nil
 	}
+	return err
 }
 
+// Write writes to the agent. When that fails because the host's side is over, the
+// reader knows why.
 func (ch *channel) Write(p []byte) (int, error) {
 	n, err := ch.in.Write(p)
-	if err != nil && ch.isLate() {
-		err = os.ErrDeadlineExceeded
+	if err == nil {
+		return n, nil
 	}
-	return n, err
+	select {
+	case <-ch.heard:
+		if ch.fault != nil {
+			return n, ch.fault
+		}
+	case <-time.After(2 * patience): // nobody reads
+	}
+	return n, ch.orLate(err)
 }
 
 // Close ends the channel; the slot is free again when the host has closed too.
@@ -289,12 +223,6 @@ func (ch *channel) setTimer(which int, t time.Time) {
 			ch.session.Close()
 		})
 	}
-}
-
-func (ch *channel) isLate() bool {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
-	return ch.late
 }
 
 type channelAddr string

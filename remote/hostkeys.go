@@ -182,8 +182,7 @@ func (j *judge) decide(key ssh.PublicKey) *api.Error {
 			return nil
 		}
 		j.seen = append(j.seen, keyName(key))
-		return j.refuse("the host shows %s, but %s is pinned", strings.Join(j.seen, " and "), j.pin).
-			WithHint("if the host's key was changed on purpose, change --host-key, DOKKU_SSH_HOST_KEY or host_key in dokku.hcl; else somebody is in between")
+		return j.mismatch()
 	}
 	if err == nil {
 		return nil
@@ -204,6 +203,12 @@ func (j *judge) refuse(format string, args ...any) *api.Error {
 	return api.Errorf(api.Refused, "check the key of "+j.host, format, args...)
 }
 
+// mismatch is the error for a host that has none but other keys than the pinned one.
+func (j *judge) mismatch() *api.Error {
+	return j.refuse("the host shows %s, but %s is pinned", strings.Join(j.seen, " and "), j.pin).
+		WithHint("if the host's key was changed on purpose, change --host-key, DOKKU_SSH_HOST_KEY or host_key in dokku.hcl; else somebody is in between")
+}
+
 func (j *judge) changed(key ssh.PublicKey, want []knownhosts.KnownKey) *api.Error {
 	var known []string
 	for _, k := range want {
@@ -220,13 +225,17 @@ func (j *judge) unknown(key ssh.PublicKey) *api.Error {
 	if err != nil {
 		host, port = j.address, "22"
 	}
+	record := j.record
+	if record == "" {
+		record = "a known_hosts file"
+	}
 	pin := ""
 	if j.pinnable {
 		pin = fmt.Sprintf("pass --host-key %s, or set DOKKU_SSH_HOST_KEY=%s, or ", fingerprint, fingerprint)
 	}
 	return j.refuse("the host key is not known: %s", keyName(key)).
 		WithHint("compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub on the host); then %sadd the output of `ssh-keyscan -p %s %s` to %s, or set DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1 to trust new hosts unseen",
-			strings.ToLower(kind(key)), pin, port, host, j.record)
+			strings.ToLower(kind(key)), pin, port, host, record)
 }
 
 // remember appends the key to known_hosts with the host's name hashed.

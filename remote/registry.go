@@ -121,16 +121,17 @@ func registryError(ctx context.Context, repo name.Repository, err error) error {
 	if own, ok := errors.AsType[*api.Error](err); ok {
 		return own
 	}
+	// The library tries plain HTTP after TLS; that answer is beside the point.
+	if isCertificateError(err) {
+		return api.Errorf(api.ShipFailed, opRegistry, "%w", err).
+			WithHint("put the CA's certificate into /etc/docker/certs.d/%s/ca.crt or ~/.docker/certs.d/%s/ca.crt", host, host)
+	}
 	if status, ok := errors.AsType[*transport.Error](err); ok {
 		if status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden {
 			return api.Errorf(api.Refused, opRegistry, "%s refuses to take %s (%d)", host, repo.RepositoryStr(), status.StatusCode).
 				WithHint("docker login %s", host)
 		}
 		return api.Errorf(api.ShipFailed, opRegistry, "%w", err)
-	}
-	if isCertificateError(err) {
-		return api.Errorf(api.ShipFailed, opRegistry, "%w", err).
-			WithHint("put the CA's certificate into /etc/docker/certs.d/%s/ca.crt or ~/.docker/certs.d/%s/ca.crt", host, host)
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return api.Errorf(api.Unreachable, opRegistry, "%w", err).WithHint("is %s up, and reachable from here?", host)

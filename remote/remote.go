@@ -54,6 +54,9 @@ type Conn struct {
 	http  *http.Client
 	trips *http.Transport
 
+	life context.Context // ends when Close is called, and with it a connect that runs
+	end  context.CancelFunc
+
 	mu     sync.Mutex // guards link and closed
 	link   *link
 	closed bool
@@ -61,8 +64,8 @@ type Conn struct {
 	owned sync.WaitGroup // goroutines of channels
 }
 
-// Dial connects and authenticates. Its errors are api.Unreachable, api.Refused
-// or api.Configuration.
+// Dial connects and authenticates. Its errors are of code api.Unreachable,
+// api.Refused or api.Configuration, or wrap ctx's own when that ended first.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	r, err := plan(o)
 	if err != nil {
@@ -72,6 +75,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 	if c.link, err = r.connect(ctx); err != nil {
 		return nil, err
 	}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.trips = &http.Transport{
 		DialContext:           c.dialAgent,
 		MaxConnsPerHost:       api.MaxChannels,
@@ -95,6 +99,7 @@ func (c *Conn) API() *Client { return &Client{HTTP: c.http, Base: AgentURL} }
 
 // Close ends the connection and everything that runs over it.
 func (c *Conn) Close() error {
+	c.end()
 	c.mu.Lock()
 	c.closed = true
 	link := c.link
@@ -110,11 +115,14 @@ func (c *Conn) client(ctx context.Context) (*ssh.Client, *link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, nil, api.Errorf(api.Unreachable, "", "the connection to %s was closed", c.Target())
+		return nil, nil, c.errClosed()
 	}
 	select {
 	case <-c.link.dead:
-		c.link.close()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(c.life, func() { cancel(c.errClosed()) })()
+		_ = c.link.close() // it is dead
 		fresh, err := c.route.connect(ctx)
 		if err != nil {
 			return nil, nil, err
@@ -137,6 +145,10 @@ func (c *Conn) start(work func()) bool {
 	return true
 }
 
+func (c *Conn) errClosed() error {
+	return api.Errorf(api.Unreachable, "", "the connection to %s was closed", c.Target())
+}
+
 // askBodies is the size in bytes from which a request waits for the agent's
 // consent before it sends its body.
 const askBodies = 16 << 10
@@ -146,7 +158,8 @@ const askBodies = 16 << 10
 type askFirst struct{ next http.RoundTripper }
 
 func (a askFirst) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody && (r.ContentLength < 0 || r.ContentLength >= askBodies) && r.Header.Get("Expect") == "" {
+	large := r.ContentLength <= 0 || r.ContentLength >= askBodies // 0 with a body: not known
+	if r.Body != nil && r.Body != http.NoBody && large && r.Header.Get("Expect") == "" {
 		r = r.Clone(r.Context())
 		r.Header.Set("Expect", "100-continue")
 	}

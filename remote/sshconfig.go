@@ -58,18 +58,30 @@ func readConfig(home, only string) (*sshConfig, error) {
 	return c, nil
 }
 
-// decode turns the parser's panics on malformed text into errors.
+// decode turns the parser's panics on malformed text into errors, and refuses
+// keywords without a value, which it lets pass.
 func decode(text []byte) (parsed *ssh_config.Config, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("malformed: %v", r)
 		}
 	}()
-	return ssh_config.DecodeBytes(text)
+	if parsed, err = ssh_config.DecodeBytes(text); err != nil {
+		return nil, err
+	}
+	for _, host := range parsed.Hosts {
+		for _, node := range host.Nodes {
+			if pair, ok := node.(*ssh_config.KV); ok && pair.Value == "" {
+				return nil, fmt.Errorf("line %d: %s has no value", pair.Pos().Line, pair.Key)
+			}
+		}
+	}
+	return parsed, nil
 }
 
-// withoutMatch rewrites the Match blocks that mean the same as a Host block, and
-// makes the others apply to no host. It returns the line numbers of those.
+// withoutMatch rewrites the Match blocks that say no more than a Host block (host
+// is compared with the alias), and makes the others apply to no host. It returns
+// the line numbers of those.
 func withoutMatch(text []byte) ([]byte, []int) {
 	var ignored []int
 	lines := bytes.Split(text, []byte("\n"))

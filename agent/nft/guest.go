@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -72,7 +73,8 @@ func (g *guest) Close() error {
 	closed := g.Listener.Close()
 	close(g.end)
 	<-g.ended
-	if err := netlink.LinkDel(g.host); err != nil {
+	// The kernel removes the pair with the namespace, at its leisure.
+	if err := netlink.LinkDel(g.host); err != nil && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("remove %s: %w", g.host.Attrs().Name, err)
 	}
 	return closed

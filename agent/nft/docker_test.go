@@ -1,0 +1,97 @@
+package nft
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dokku-push/dokku-push/agent"
+)
+
+// TestDocker switches between two real containers on the machine's own docker0,
+// with a table and a subnet of its own, both of which are gone afterwards.
+func TestDocker(t *testing.T) {
+	dir := t.TempDir()
+	config, err := Choose(dir)
+	check(t, err)
+	m := &Map{Places: agent.Places{Lib: dir}, Config: config}
+	before := nft(t, "list", "tables") + routes(t)
+	check(t, m.Available(t.Context()))
+	t.Cleanup(func() {
+		check(t, m.Remove(t.Context()))
+		if diff := cmp.Diff(before, nft(t, "list", "tables")+routes(t)); diff != "" {
+			t.Errorf("left behind:\n%s", diff)
+		}
+	})
+	image := busyboxImage(t)
+	one, two := busybox(t, image, "one"), busybox(t, image, "two")
+	place, err := open(config)
+	check(t, err)
+	_, gateway, _, err := place.place()
+	check(t, err)
+	t.Logf("%s, peer must be %s", config.Subnet, gateway)
+
+	check(t, m.Point(t.Context(), "app", []agent.Backend{one}, true))
+	listeners, err := m.Listeners(t.Context(), "app", []agent.Backend{one})
+	check(t, err)
+	wantAnswer(t, listeners[0], "one "+gateway.String())
+	check(t, m.Point(t.Context(), "app", []agent.Backend{two}, true))
+	wantAnswer(t, listeners[0], "two "+gateway.String())
+	left, err := m.Drain(t.Context(), one.Address, 5*time.Second)
+	check(t, err)
+	if left != 0 {
+		t.Errorf("%d connections are left", left)
+	}
+	check(t, m.Forget(t.Context(), "app"))
+	if _, err := ask(listeners[0]); err == nil {
+		t.Error("a forgotten app still answers")
+	}
+}
+
+// busyboxImage makes an image of the machine's own static busybox.
+func busyboxImage(t *testing.T) string {
+	t.Helper()
+	const name = "dkp-nft-busybox:test"
+	file := filepath.Join(t.TempDir(), "root.tar")
+	if output, err := exec.Command("tar", "-cf", file, "-C", "/", "bin/busybox").CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, output)
+	}
+	docker(t, "import", file, name)
+	t.Cleanup(func() { docker(t, "rmi", name) })
+	return name
+}
+
+// busybox starts a container that answers HTTP with its name and its peer.
+func busybox(t *testing.T, image, name string) agent.Backend {
+	t.Helper()
+	container := "dkp-nft-" + name
+	// nc does not tell its program who the peer is; the container's own list of
+	// connections does, in hex and with the bytes turned around.
+	docker(t, "run", "-d", "--name", container, image, "/bin/busybox", "nc", "-ll", "-p", "5000",
+		"-e", "/bin/busybox", "sh", "-c", `
+			while read -r line; do case $line in ?*[a-zA-Z]*) ;; *) break;; esac; done
+			printf 'HTTP/1.0 200 OK\r\n\r\n`+name+` '
+			/bin/busybox cat /proc/net/tcp /proc/net/tcp6 | while read -r _ here there state _; do
+				case $here.$state in *:1388.01)
+					printf '%d.%d.%d.%d' $(printf %s "${there%:*}" |
+						/bin/busybox sed 's/.*\(..\)\(..\)\(..\)\(..\)$/0x\4 0x\3 0x\2 0x\1/');;
+				esac
+			done`)
+	t.Cleanup(func() { docker(t, "rm", "-f", container) })
+	address := docker(t, "inspect", "-f", "{{.NetworkSettings.IPAddress}}", container)
+	time.Sleep(300 * time.Millisecond) // until nc listens
+	return agent.Backend{Index: 1, Address: address, Port: 5000}
+}
+
+func docker(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := exec.Command("docker", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("docker %v: %v\n%s", args, err, output)
+	}
+	return strings.TrimSpace(string(output))
+}

@@ -1,0 +1,96 @@
+package nginx
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+func TestBaselineNamesTheCulprit(t *testing.T) {
+	w := start(t)
+	good := w.file("other", "other")
+	w.mustSwap("other", good, true)
+	put(t, w.Places.Vhost("never"), "never.example.com\n")
+	for app, text := range map[string]string{"other": string(good) + "brokn on;\n", "never": "server {\n    listn 80;\n}\n"} {
+		put(t, w.Places.NginxConf(app), text)
+	}
+	if err := w.Check(w.ctx, "shop", w.file("shop", "x")); err != nil {
+		t.Errorf("other apps' files made the check fail: %v", err)
+	}
+	wantError(t, w.Test(w.ctx), api.ProxyFailed, "the app never", "nginx.conf:2", "listn")
+	warnings, err := w.Baseline(w.ctx, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(warnings, "\n")
+	for _, part := range []string{"the app other", "brokn", "what nginx loaded last", "the app never", w.Places.NginxConf("never") + ":2", "answers 502", ".broken-"} {
+		if !strings.Contains(all, part) {
+			t.Errorf("%s\ndoes not say %q", all, part)
+		}
+	}
+	w.wantLive("other", good)
+	w.mustSwap("shop", w.file("shop", "shop"), true)
+	w.wantAnswer("shop", 200, "shop")
+	w.wantAnswer("other", 200, "other")
+	w.wantAnswer("never", 502, "")
+	if warnings, err := w.Baseline(w.ctx, "shop"); err != nil || len(warnings) > 0 {
+		t.Errorf("the second baseline: %v, %v", warnings, err)
+	}
+}
+
+func TestBrokenIncludeOfAnotherApp(t *testing.T) {
+	w := start(t)
+	put(t, w.Places.Vhost("other"), "other.example.com\n")
+	w.mustSwap("other", w.file("other", "other"), true)
+	put(t, filepath.Join(w.Places.NginxConfDir("other"), "auth.conf"), "auth_basik on;\n")
+	warnings, err := w.Baseline(w.ctx, "shop")
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "auth.conf:1") {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	w.mustSwap("shop", w.file("shop", "shop"), true)
+	// What a plugin wanted to protect is not shown to everybody because the file is broken.
+	w.wantAnswer("other", 502, "")
+}
+
+// An error that names no file, in the swap itself: the certificate of another app is gone.
+func TestCulpritWithoutAPlace(t *testing.T) {
+	w := start(t)
+	put(t, w.Places.Vhost("other"), "other.example.com\n")
+	certificate(t, w.Places.TLS("other"))
+	conf, err := w.Render(w.ctx, agent.Site{App: "other", Domains: []string{"other.example.com"}, Ports: []agent.PortMap{plain, secure}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mustSwap("other", conf, true)
+	if err := os.Remove(filepath.Join(w.Places.TLS("other"), "server.key")); err != nil {
+		t.Fatal(err)
+	}
+	var warnings []string
+	w.Warn = func(warning string) { warnings = append(warnings, warning) }
+	w.mustSwap("shop", w.file("shop", "shop"), true)
+	w.wantAnswer("shop", 200, "shop")
+	w.wantAnswer("other", 502, "")
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "the app other") {
+		t.Errorf("warnings: %q", warnings)
+	}
+}
+
+func TestMainFileBroken(t *testing.T) {
+	w := start(t)
+	conf := w.file("shop", "shop")
+	w.mustSwap("shop", conf, true)
+	main, err := os.ReadFile(w.Config.Conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, w.Config.Conf, string(main)+"wrong;\n")
+	_, err = w.Baseline(w.ctx, "shop")
+	wantError(t, err, api.Precondition, w.Config.Conf+":", "wrong")
+	w.wantLive("shop", conf)
+	put(t, w.Config.Conf, "events {}\nhttp {}\n")
+	wantError(t, w.Test(w.ctx), api.ProxyFailed, "does not include")
+}
