@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	maxName   = 63      // bytes of an app or a process type: one DNS label
-	maxEnvKey = 256     // bytes
+	maxName   = 63         // bytes of an app or a process type: one DNS label
+	maxEnvKey = 256        // bytes
 	maxValue  = 128 * 1024 // bytes of one environment value: what Linux lets a process be given
 )
 

@@ -38,6 +38,9 @@ func parseProcfile(name string, text []byte) (*Procfile, *source) {
 	if r.failed() {
 		return nil, r.source
 	}
+	if p := r.procfile.Processes; len(p) == 1 && p[0].Name == Release {
+		r.whole(Advice, "it has nothing but release: nothing will keep running", "write a line such as web: ./server")
+	}
 	return &r.procfile, r.source
 }
 

@@ -166,6 +166,9 @@ func didYouMean(word string, known []string) string {
 	if meant := closest(word, known); meant != "" {
 		return "did you mean " + meant + "?"
 	}
+	if len(known) == 0 {
+		return "take it out"
+	}
 	slices.Sort(known)
 	return "known here: " + strings.Join(known, ", ")
 }

@@ -107,7 +107,7 @@ func Connect(ctx context.Context, options remote.Options) (*Connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &remote.Client{HTTP: conn.HTTPClient(), Base: remote.AgentBase}
+	client := &remote.Client{HTTP: conn.HTTPClient(), Base: remote.AgentURL}
 	hello, err := client.Hello(ctx)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -178,9 +178,9 @@ func builderFor(name string) (build.Builder, error) {
 	cache = filepath.Join(cache, "dokku-push")
 	switch name {
 	case "static":
-		return &static.Builder{CacheDir: cache}, nil
+		return &static.Builder{CacheDir: filepath.Join(cache, name)}, nil
 	default:
-		return &dockerfile.Builder{CacheDir: cache}, nil
+		return &dockerfile.Builder{CacheDir: filepath.Join(cache, name)}, nil
 	}
 }
 

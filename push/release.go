@@ -3,6 +3,7 @@ package push
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
@@ -70,13 +71,13 @@ func cancelled(ctx context.Context, connection *Connection, app, id string, err 
 }
 
 func transferTo(o Options, connection *Connection) *remote.Transfer {
-	return &remote.Transfer{HTTP: connection.Conn.HTTPClient(), Base: remote.AgentBase, Host: connection.Conn.Name(),
+	return &remote.Transfer{HTTP: connection.Conn.HTTPClient(), Base: remote.AgentURL, Host: connection.Conn.Target().String(), StateDir: stateDir(o),
 		Progress: func(p api.Progress) { o.Report(api.Event{Type: api.EventProgress, Progress: &p}) }}
 }
 
 // toAgent sends the layers that the host lacks over the ssh connection.
 func toAgent(ctx context.Context, o Options, app string, connection *Connection, image *build.Image) (manifest string, err error) {
-	err = o.step("ship", "Ship to "+connection.Conn.Name(), func() (string, error) {
+	err = o.step("ship", "Ship to "+connection.Conn.Target().String(), func() (string, error) {
 		sent, err := transferTo(o, connection).Send(ctx, app, image)
 		if err != nil {
 			return "", err
@@ -111,4 +112,15 @@ func Bytes(n int64) string {
 		return fmt.Sprintf("%.1f KiB (%d bytes)", float64(n)/(1<<10), n)
 	}
 	return fmt.Sprintf("%.1f MiB (%d bytes)", float64(n)/(1<<20), n)
+}
+
+// stateDir is where unfinished uploads are remembered (XDG). Without a home none are.
+func stateDir(o Options) string {
+	if dir, ok := o.Getenv("XDG_STATE_HOME"); ok && filepath.IsAbs(dir) {
+		return filepath.Join(dir, "dokku-push")
+	}
+	if home, ok := o.Getenv("HOME"); ok && home != "" {
+		return filepath.Join(home, ".local", "state", "dokku-push")
+	}
+	return ""
 }

@@ -42,12 +42,22 @@ stop_host() {
 	for pid in $(processes); do kill -9 "$pid" 2>/dev/null || true; done
 }
 
+# The host's id labels its containers; it is in the host.json of its state.
+host_id() {
+	[ -d "$root" ] || return 0
+	find "$root" -name host.json -exec sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' {} + | head -n 1
+}
+
 clean() {
 	[ -d "$demo" ] || return 0
 	stop_host
 	if docker version >/dev/null 2>&1; then
-		docker ps -aq --filter "label=com.dokku-push.host=$root" | xargs -r docker rm -fv >/dev/null
-		docker images --format '{{.Repository}}:{{.Tag}}' "dokku/$app" | xargs -r docker rmi -f >/dev/null
+		local id repository
+		id=$(host_id)
+		[ -z "$id" ] || docker ps -aq --filter "label=com.dokku-push.host=$id" | xargs -r docker rm -fv >/dev/null
+		for repository in "dokku/$app" "dokku-push/$app"; do
+			docker images -q "$repository" | sort -u | xargs -r docker rmi -f >/dev/null
+		done
 		[ ! -e "$demo/made-base" ] || docker rmi -f "$base" >/dev/null 2>&1 || true
 	fi
 	rm -rf "$demo"
@@ -89,7 +99,8 @@ start_host() {
 	DOKKU_SSH_HOST_KEY=$(field host_key)
 	DOKKU_SSH_KEY_FILE=$(field key)
 	XDG_STATE_HOME=$demo/state
-	export DOKKU_HOST DOKKU_SSH_HOST_KEY DOKKU_SSH_KEY_FILE XDG_STATE_HOME
+	XDG_CACHE_HOME=$demo/cache
+	export DOKKU_HOST DOKKU_SSH_HOST_KEY DOKKU_SSH_KEY_FILE XDG_STATE_HOME XDG_CACHE_HOME
 }
 
 # client WORDS...: runs dokku-push; its answer is shown, its story kept, and told when it fails.

@@ -18,7 +18,7 @@ import (
 	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/agent/store"
 	"github.com/dokku-push/dokku-push/api"
-	"github.com/dokku-push/dokku-push/internal/run"
+	exec "github.com/dokku-push/dokku-push/internal/run"
 	"github.com/dokku-push/dokku-push/triggers"
 )
 
@@ -97,7 +97,7 @@ func rootHelper(argv []string) func(ctx context.Context, verb []string, input []
 	}
 	return func(ctx context.Context, verb []string, input []byte) ([]byte, error) {
 		var out, problems bytes.Buffer
-		command := run.Cmd{Argv: append(slices.Clone(argv), verb...), Stdin: bytes.NewReader(input), Stdout: &out, Stderr: &problems,
+		command := exec.Cmd{Argv: append(slices.Clone(argv), verb...), Stdin: bytes.NewReader(input), Stdout: &out, Stderr: &problems,
 			Env: os.Environ(), Grace: 5 * time.Second}
 		if err := command.Run(ctx); err != nil {
 			return out.Bytes(), fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,7 +17,7 @@ import (
 )
 
 // HostLabel is the label of everything that a host makes in the engine; its
-// value is the host's state folder.
+// value is the id in the host's host.json.
 const HostLabel = "com.dokku-push.host"
 
 // ServeOptions says what is particular about a host. The zero value is a host as
@@ -34,6 +35,7 @@ type Host struct {
 	HTTP    string `json:"http"`     // nginx, 127.0.0.1:PORT
 	Key     string `json:"key"`      // private key file of a user who may do everything
 	Root    string `json:"root"`
+	Traffic string `json:"traffic"` // map or reload
 
 	Bin   Bin
 	child *child
@@ -52,7 +54,7 @@ func Serve(t testing.TB, options ServeOptions) *Host {
 	host := &Host{Bin: Binaries(t)}
 	t.Cleanup(func() {
 		endStrays(root)
-		host.sweep(t, engine, root)
+		host.sweep(t, engine, hostID(root))
 	})
 	serve := exec.Command(host.Bin.Agent, append([]string{"serve", "--root", root}, options.Args...)...)
 	serve.Env = append(append(cleanEnv(), "HOME="+filepath.Dir(root)), options.Env...)
@@ -120,11 +122,30 @@ func (h *Host) Get(t testing.TB, app, path string) (status int, body string) {
 	return response.StatusCode, string(text)
 }
 
-// sweep removes what the host and its apps left in the engine.
-func (h *Host) sweep(t testing.TB, engine *client.Client, root string) {
+// hostID finds the id of the host in a state folder; empty when it has none yet.
+func hostID(root string) (id string) {
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || entry.Name() != "host.json" {
+			return nil // a folder that is gone is none to look in
+		}
+		var config struct{ ID string }
+		if text, err := os.ReadFile(path); err == nil && json.Unmarshal(text, &config) == nil {
+			id = config.ID
+		}
+		return fs.SkipAll
+	})
+	return id
+}
+
+// sweep removes what the host and its apps, and pushes to them, left in the engine.
+func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	labels := []string{HostLabel + "=" + root}
+	var labels []string
+	if id != "" {
+		labels = append(labels, HostLabel+"="+id)
+	}
 	for _, name := range h.names {
 		labels = append(labels, "com.dokku.app-name="+name)
 	}
@@ -139,7 +160,7 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, root string) {
 		}
 	}
 	for _, name := range h.names {
-		found, err := engine.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", "dokku/"+name)})
+		found, err := engine.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", "dokku/"+name, "dokku-push/"+name)})
 		if err != nil {
 			t.Errorf("list images left behind: %v", err)
 			return
@@ -157,7 +178,7 @@ func cleanEnv() []string {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
 		switch {
-		case name == "CI", name == "NO_COLOR", name == "SSH_AUTH_SOCK", name == "HOME", name == "XDG_STATE_HOME":
+		case name == "CI", name == "NO_COLOR", name == "SSH_AUTH_SOCK", name == "HOME", name == "XDG_STATE_HOME", name == "XDG_CACHE_HOME", name == "XDG_CONFIG_HOME":
 		case strings.HasPrefix(name, "DOKKU_"), strings.HasPrefix(name, "GITHUB_"), strings.HasPrefix(name, "CI_"):
 		default:
 			kept = append(kept, entry)

@@ -1,0 +1,86 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+var (
+	_ agent.Images     = (*Engine)(nil)
+	_ agent.Containers = (*Engine)(nil)
+)
+
+// Create creates a container and returns its id. An image that is not there is
+// agent.ErrNotFound: nothing is pulled. With Args the docker program does it, which
+// gives the same container but for what the args say. Of an env variable, label or name that is
+// in Args too the spec's wins, as in Dokku; of --restart, --init and --memory that of Args.
+func (e *Engine) Create(ctx context.Context, spec agent.ContainerSpec) (string, error) {
+	image, err := e.Image(ctx, spec.Image)
+	if err != nil {
+		return "", fmt.Errorf("create the container %s: %w", spec.Name, err)
+	}
+	spec.Image = image.ID
+	if len(spec.Args) > 0 {
+		return e.createByProgram(ctx, spec)
+	}
+	policy, err := restartPolicy(spec.Restart)
+	if err != nil {
+		return "", fmt.Errorf("create the container %s: %w", spec.Name, err)
+	}
+	entrypoint, command := commandOf(spec)
+	config := &container.Config{Image: spec.Image, Entrypoint: entrypoint, Cmd: command, Labels: spec.Labels,
+		Tty: spec.TTY, OpenStdin: spec.Stdin, AttachStdin: spec.Stdin, StdinOnce: spec.Stdin, AttachStdout: true, AttachStderr: true}
+	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
+		config.Env = append(config.Env, name+"="+spec.Env[name])
+	}
+	host := &container.HostConfig{NetworkMode: "default", RestartPolicy: policy}
+	host.Memory = spec.Memory
+	if spec.Init {
+		host.Init = &spec.Init
+	}
+	created, err := e.api.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host, Name: spec.Name})
+	if err != nil {
+		return "", wrap("create the container "+spec.Name, err)
+	}
+	return created.ID, nil
+}
+
+// commandOf gives an entrypoint of one word, which is all that the docker program
+// takes; further ones come before the command.
+func commandOf(spec agent.ContainerSpec) (entrypoint, command []string) {
+	if len(spec.Entrypoint) == 0 {
+		return nil, spec.Cmd
+	}
+	return spec.Entrypoint[:1], append(slices.Clone(spec.Entrypoint[1:]), spec.Cmd...)
+}
+
+// restartPolicy reads "on-failure:10" and the like.
+func restartPolicy(text string) (container.RestartPolicy, error) {
+	name, count, counted := strings.Cut(text, ":")
+	policy := container.RestartPolicy{Name: container.RestartPolicyMode(name)}
+	if text == "" {
+		policy.Name = container.RestartPolicyDisabled
+	}
+	if counted {
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 0 {
+			return policy, api.Errorf(api.Configuration, "read the restart policy", "%q is none", text).
+				WithHint("no, always, unless-stopped, on-failure or on-failure:10")
+		}
+		policy.MaximumRetryCount = n
+	}
+	if err := container.ValidateRestartPolicy(policy); err != nil {
+		return policy, api.Errorf(api.Configuration, "read the restart policy", "%w", err)
+	}
+	return policy, nil
+}
