@@ -48,16 +48,28 @@ host_id() {
 	find "$root" -name host.json -exec sed -n 's/.*"id": *"\([^"]*\)".*/\1/p' {} + | head -n 1
 }
 
+# Only images that this host's releases name: another host on the engine may have an app of the same name.
+remove_images() {
+	local ours image name
+	ours=$(find "$root" -path '*/releases/*.json' -exec grep -oh 'sha256:[0-9a-f]\{64\}' {} + 2>/dev/null | sort -u)
+	[ -n "$ours" ] || return 0
+	docker images --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}' |
+		while read -r image name; do
+			case $name in "dokku/$app:"* | "dokku-push/$app:"*) ;; *) continue ;; esac
+			grep -qx "$image" <<<"$ours" || continue
+			[ "${name##*:}" != "<none>" ] || name=$image
+			docker rmi "$name" >/dev/null 2>&1 || true # used by a container that is not ours
+		done
+}
+
 clean() {
 	[ -d "$demo" ] || return 0
 	stop_host
 	if docker version >/dev/null 2>&1; then
-		local id repository
+		local id
 		id=$(host_id)
 		[ -z "$id" ] || docker ps -aq --filter "label=com.dokku-push.host=$id" | xargs -r docker rm -fv >/dev/null
-		for repository in "dokku/$app" "dokku-push/$app"; do
-			docker images -q "$repository" | sort -u | xargs -r docker rmi -f >/dev/null
-		done
+		remove_images
 		[ ! -e "$demo/made-base" ] || docker rmi -f "$base" >/dev/null 2>&1 || true
 	fi
 	rm -rf "$demo"

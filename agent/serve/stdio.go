@@ -19,8 +19,24 @@ type Stdio struct {
 	Out *os.File
 }
 
-func (s Stdio) Read(p []byte) (int, error)  { return s.In.Read(p) }
-func (s Stdio) Write(p []byte) (int, error) { return s.Out.Write(p) }
+func (s Stdio) Read(p []byte) (int, error) {
+	n, err := s.In.Read(p)
+	return n, timeout(err)
+}
+
+func (s Stdio) Write(p []byte) (int, error) {
+	n, err := s.Out.Write(p)
+	return n, timeout(err)
+}
+
+// timeout takes the path off a deadline that passed: with it, the error is no
+// net.Error, and net/http would end the connection for its own wake-up call.
+func timeout(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return os.ErrDeadlineExceeded
+	}
+	return err
+}
 
 // Close closes both.
 func (s Stdio) Close() error {

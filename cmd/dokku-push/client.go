@@ -159,7 +159,7 @@ func (c *client) folder() string {
 // project loads the manifest for commands that only need its app and host. A folder
 // without one is fine as long as flags name both.
 func (c *client) connect(ctx context.Context) (*push.Connection, string, error) {
-	o := c.options
+	o := quiet(c.options) // what a manifest could do better is for a push to say
 	project, err := push.Load(o)
 	if err != nil && (o.App == "" || o.Host == "") {
 		return nil, "", err
