@@ -26,10 +26,10 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 		if lock != nil {
 			return lock, nil
 		}
-		if !time.Now().Before(deadline) {
+		if !time.Now().Before(deadline) && !short(other, r.started) {
 			return nil, lockedBy(c.App, other)
 		}
-		if other != nil && other.Request != told {
+		if other != nil && other.Request != "" && other.Request != told {
 			told = other.Request
 			r.warn("waiting for %s", describeLock(other))
 		}
@@ -42,6 +42,16 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 			return nil, context.Canceled
 		}
 	}
+}
+
+// shortAct is how long an act that is no deploy may hold a lock before it counts as one
+// that somebody has to be told of.
+const shortAct = 10 * time.Second
+
+// short tells whether the lock is held by an act that is over in a moment: the watch, a
+// change of domains, a recovery. Nobody is refused for its sake.
+func short(holder *api.Lock, since time.Time) bool {
+	return (holder == nil || holder.Request == "") && time.Since(since) < shortAct
 }
 
 func lockedBy(app string, holder *api.Lock) *api.Error {
@@ -67,7 +77,8 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 	if h.InsideDeploy(ctx, app) {
 		return f(ctx)
 	}
-	deadline := time.Now().Add(wait)
+	begun := time.Now()
+	deadline := begun.Add(wait)
 	for {
 		lock, other, err := h.Ledger.Lock(app, api.Lock{Key: by.Name, PID: ownPID(), Since: time.Now()})
 		if err != nil {
@@ -83,7 +94,7 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 			}
 			return err
 		}
-		if !time.Now().Before(deadline) {
+		if !time.Now().Before(deadline) && !short(other, begun) {
 			return lockedBy(app, other)
 		}
 		select {

@@ -135,8 +135,8 @@ func (p *program) recover(apps []string) int {
 		failures = append(failures, parts.host.Exists(app))
 		failures = append(failures, parts.host.Recover(p.ctx, app))
 	}
-	failures = append(failures, parts.host.Reconcile(p.ctx))
-	if err := errors.Join(failures...); err != nil {
+	_, err = parts.host.Reconcile(p.ctx)
+	if err := errors.Join(append(failures, err)...); err != nil {
 		return p.fail(err)
 	}
 	return 0

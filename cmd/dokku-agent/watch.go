@@ -64,17 +64,23 @@ func watchHost(ctx context.Context, parts *parts, tell func(error)) {
 
 // follow reconciles on every change until the round is over or the engine is lost.
 func follow(round context.Context, parts *parts, changed <-chan struct{}, lost <-chan error) error {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-changed:
-			if err := parts.host.Reconcile(round); err != nil {
-				return err
-			}
+		case <-again:
 		case err := <-lost:
 			if round.Err() != nil {
 				return nil
 			}
 			return fmt.Errorf("the engine is lost: %w", err)
+		}
+		busy, err := parts.host.Reconcile(round)
+		if err != nil {
+			return err
+		}
+		if again = nil; busy {
+			again = time.After(watchRetry)
 		}
 	}
 }
@@ -94,5 +100,6 @@ func recoverAll(ctx context.Context, parts *parts) error {
 	if _, err := parts.store.Sweep(24 * time.Hour); err != nil {
 		failures = append(failures, fmt.Errorf("sweep the store: %w", err))
 	}
-	return errors.Join(append(failures, parts.host.Reconcile(ctx))...)
+	_, err = parts.host.Reconcile(ctx)
+	return errors.Join(append(failures, err)...)
 }
