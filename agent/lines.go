@@ -45,10 +45,13 @@ func (l *lines) flush() {
 
 // limitedBuffer keeps the first 64 KiB of what is written to it: an answer of a
 // trigger is never longer.
-type limitedBuffer struct{ bytes.Buffer }
+// The buffer is no embedded field: io.Copy would use its ReadFrom and pass the limit by.
+type limitedBuffer struct{ kept bytes.Buffer }
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
-	room := 64<<10 - b.Len()
-	b.Buffer.Write(p[:max(0, min(room, len(p)))])
+	room := 64<<10 - b.kept.Len()
+	b.kept.Write(p[:max(0, min(room, len(p)))])
 	return len(p), nil
 }
+
+func (b *limitedBuffer) String() string { return b.kept.String() }

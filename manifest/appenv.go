@@ -30,8 +30,6 @@ func (r appJSONReader) envVar(m member) EnvVar {
 	switch m.value.Value.Kind() {
 	case '"':
 		variable.Value, _ = r.stringOf(m)
-	default:
-		r.wrongType(m.value, m.path, "a string in double quotes, or an object")
 	case '{':
 		r.fields(m.value, m.path, map[string]func(member){
 			"description": func(m member) { variable.Description, _ = r.stringOf(m) },
@@ -45,6 +43,8 @@ func (r appJSONReader) envVar(m member) EnvVar {
 				}
 			},
 		})
+	default:
+		r.wrongType(m.value, m.path, "a string in double quotes, or an object")
 	}
 	if problem, hint := checkValue(variable.Value); problem != "" {
 		r.mistake(value.value.StartOffset, value.path+": "+problem, hint)

@@ -172,7 +172,7 @@ func TestAppJSONMistakes(t *testing.T) {
 
 func FuzzAppJSON(f *testing.F) {
 	for _, text := range []string{`{"scripts": {"dokku": {"predeploy": "x"}}, /* c */}`, `{"healthchecks": {"web": [{"path": "/", "port": 1}]}}`,
-		`{"env": {"A": {"generator": "secret"}, "a": "\ud800"}}`, `{"formation": {"web": {"quantity": 1e3}}}`, "[[[{", `{"a": // x`, "{\"a\"/*\n*/:"} {
+		`{"env": {"A": {"generator": "secret"}, "a": "\ud800"}}`, `{"formation": {"web": {"quantity": 1e3}}}`, "[[[{", `{"a": // x`, "{\"a\"/*\n*/:", "\r"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

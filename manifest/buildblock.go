@@ -43,7 +43,7 @@ func (r *hclReader) static(block *hclsyntax.Block) {
 func (r *hclReader) args(attribute *hclsyntax.Attribute) {
 	object, ok := attribute.Expr.(*hclsyntax.ObjectConsExpr)
 	if !ok {
-		r.mistake(attribute.Expr.StartRange().Start.Byte, "args is not an object", "write args = { NAME = \"value\" }")
+		r.mistake(attribute.Expr.Range().Start.Byte, "args is not an object", "write args = { NAME = \"value\" }")
 		return
 	}
 	args := map[string]string{}
@@ -52,7 +52,7 @@ func (r *hclReader) args(attribute *hclsyntax.Attribute) {
 		if !ok {
 			continue
 		}
-		at := item.KeyExpr.StartRange().Start.Byte
+		at := item.KeyExpr.Range().Start.Byte
 		if problem, hint := envKey(key); problem != "" {
 			r.mistake(at, problem, hint)
 			continue

@@ -111,7 +111,7 @@ type check func(text string) (problem, hint string)
 // string returns what reads an attribute into a field, if check finds it sound.
 func (r *hclReader) string(field *string, check check) readAttribute {
 	return func(attribute *hclsyntax.Attribute) {
-		at := attribute.Expr.StartRange().Start.Byte
+		at := attribute.Expr.Range().Start.Byte
 		value, ok := r.evaluate(attribute.Expr)
 		if !ok {
 			return

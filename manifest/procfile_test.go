@@ -89,7 +89,7 @@ func TestManyMistakes(t *testing.T) {
 }
 
 func FuzzProcfile(f *testing.F) {
-	for _, text := range []string{"web: x $PORT\r\nrelease: y\n", "a : 'b # c' # d", "// x\n# y\n a:b", "\ufeffa: x", "a: \\", "<<<<<<<\nA_b:"} {
+	for _, text := range []string{"web: x $PORT\r\nrelease: y\n", "a : 'b # c' # d", "// x\n# y\n a:b", "\ufeffa: x", "a: \\", "<<<<<<<\nA_b:", "\xff\xfe\xff\x00"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -79,12 +79,13 @@ func (s *source) add(severity Severity, offset int, message, hint string) {
 	}
 	before := s.text[:min(offset, len(s.text))]
 	start := strings.LastIndexByte(before, '\n') + 1
-	line, _, _ := strings.Cut(s.text[start:], "\n")
+	text, _, _ := strings.Cut(s.text[start:], "\n")
+	line := []rune(strings.TrimSuffix(text, "\r")) // a byte that is not UTF-8 counts as one character
 	s.found = append(s.found, Diagnostic{
 		Severity: severity, File: s.file,
 		Line:   1 + strings.Count(before, "\n"),
-		Column: 1 + utf8.RuneCountInString(before[start:]),
-		Source: clip(strings.ToValidUTF8(strings.TrimSuffix(line, "\r"), "\ufffd"), maxSource), Message: message, Hint: hint,
+		Column: 1 + min(utf8.RuneCountInString(before[start:]), len(line)),
+		Source: clip(string(line), maxSource), Message: message, Hint: hint,
 	})
 }
 

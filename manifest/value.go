@@ -25,7 +25,7 @@ func (r *hclReader) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
 	value, found := expr.Value(r.context)
 	r.take(found)
 	if r.count[Mistake] == before && !value.IsWhollyKnown() {
-		r.mistake(expr.StartRange().Start.Byte, "the value is not known", "write it out")
+		r.mistake(expr.Range().Start.Byte, "the value is not known", "write it out")
 	}
 	return value, r.count[Mistake] == before
 }
@@ -66,7 +66,7 @@ func (r *hclReader) scalar(name string, expr hclsyntax.Expression) (string, bool
 	if !ok {
 		return "", false
 	}
-	at := expr.StartRange().Start.Byte
+	at := expr.Range().Start.Byte
 	text, err := convert.Convert(value, cty.String)
 	if value.IsNull() || !value.Type().IsPrimitiveType() || err != nil {
 		r.mistake(at, name+" is not a string, a number, true or false", "write it in double quotes")

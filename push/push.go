@@ -63,7 +63,7 @@ func Load(o Options) (*Project, error) {
 		return nil, api.Errorf(api.InvalidManifest, "", "%w", found)
 	}
 	project := &Project{Dir: dir, App: app, Name: firstOf(o.App, app.Name, filepath.Base(dir))}
-	if err := manifest.AppName(project.Name); err != nil {
+	if err := manifest.ExistingAppName(project.Name); err != nil { // the host refuses what it would have to create
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
 	}
 	project.Source = SourceOf(dir, o.Getenv)

@@ -74,10 +74,8 @@ func (f File) List() ([]Key, error) {
 		if err != nil {
 			continue // a comment, or nothing that sshd would take
 		}
-		for _, option := range options {
-			if found := forcedName.FindStringSubmatch(option); found != nil && strings.HasPrefix(option, "command=") {
-				keys = append(keys, Key{Name: found[1], Fingerprint: ssh.FingerprintSHA256(public), Public: public})
-			}
+		if name := nameIn(options); name != "" {
+			keys = append(keys, Key{Name: name, Fingerprint: ssh.FingerprintSHA256(public), Public: public})
 		}
 	}
 	return keys, lines.Err()
@@ -140,4 +138,39 @@ func (f File) Line(name, comment string, public ssh.PublicKey) string {
 		line += " " + comment
 	}
 	return line + "\n"
+}
+
+// Remove deletes the keys of a name; foreign lines stay. A name that is not there is refused.
+func (f File) Remove(name string) error {
+	text, err := os.ReadFile(f.Path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read the keys: %w", err)
+	}
+	var kept []byte
+	removed := false
+	for line := range bytes.Lines(text) {
+		_, _, options, _, err := ssh.ParseAuthorizedKey(bytes.TrimSpace(line))
+		if err == nil && nameIn(options) == name {
+			removed = true
+			continue
+		}
+		kept = append(kept, line...)
+	}
+	if !removed {
+		return api.Errorf(api.Usage, "remove the key", "there is no key named %s", name)
+	}
+	if err := atomicfile.WriteFile(f.Path, kept, 0o600); err != nil {
+		return fmt.Errorf("write the keys: %w", err)
+	}
+	return nil
+}
+
+// nameIn is the name in a key's forced command; empty when it has none.
+func nameIn(options []string) string {
+	for _, option := range options {
+		if found := forcedName.FindStringSubmatch(option); found != nil && strings.HasPrefix(option, "command=") {
+			return found[1]
+		}
+	}
+	return ""
 }

@@ -21,7 +21,7 @@ const stall = 2 * time.Minute
 // beginUpload makes an upload, mounts a blob of another app, or takes a whole
 // blob at once. A mount that is not possible, for whatever reason, is answered
 // as the API says: with an upload.
-func (h *handler) beginUpload(w http.ResponseWriter, r *http.Request, at route) {
+func (h *handler) beginUpload(w http.ResponseWriter, r *http.Request, _ route) {
 	query := r.URL.Query()
 	if digest := query.Get("mount"); digest != "" {
 		done, err := h.mount(r, digest, query.Get("from"))
@@ -52,7 +52,7 @@ func (h *handler) beginUpload(w http.ResponseWriter, r *http.Request, at route) 
 		fail(w, err)
 		return
 	}
-	at = route{kind: kindUpload, repo: h.app, ref: id}
+	at := route{kind: kindUpload, repo: h.app, ref: id}
 	if digest == "" {
 		status(w, http.StatusAccepted, at, 0)
 		return

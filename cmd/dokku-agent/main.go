@@ -45,6 +45,10 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout *os.File, st
 		return program.recover(rest)
 	case "install":
 		return program.install(rest)
+	case "keys":
+		return program.keys(rest)
+	case "domain":
+		return program.domain(rest)
 	case "apply":
 		return program.apply()
 	case "root":

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/entry"
+	"github.com/dokku-push/dokku-push/agent/install"
 	"github.com/dokku-push/dokku-push/agent/serve"
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -27,7 +28,10 @@ type program struct {
 
 const usageText = `Usage: dokku-agent COMMAND
 
-    install [--traffic map|reload]   make this machine a host (as root)
+    install [--traffic map|reload] [--domain NAME]
+                                     make this machine a host (as root)
+    keys add NAME [FILE]             let a public key deploy; keys remove NAME, keys list
+    domain NAME ...                  apps answer at APP.NAME
     serve --root DIR                 run an embedded host: ssh, nginx and state under DIR
     watch                            keep traffic and containers together (the systemd service)
     recover [APP ...]                finish or undo what a killed deploy has left
@@ -146,6 +150,9 @@ func (p *program) recover(apps []string) int {
 func readConfig(places agent.Places) (agent.HostConfig, error) {
 	var config agent.HostConfig
 	text, err := os.ReadFile(places.HostConfig())
+	if errors.Is(err, fs.ErrNotExist) && places == install.Places() {
+		return install.ReadConfig()
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return config, api.Errorf(api.Configuration, "read the host's configuration", "there is none in %s", places.HostConfig()).
 			WithHint("run `dokku-agent install` as root once, or `dokku-agent serve --root DIR`")

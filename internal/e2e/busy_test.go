@@ -23,6 +23,7 @@ type busy struct {
 	gets, posts         atomic.Int64
 	lostGets, lostPosts atomic.Int64
 	strange             atomic.Pointer[string]
+	reasons             sync.Map // why requests were lost
 	stop                context.CancelFunc
 	wait                sync.WaitGroup
 }
@@ -61,6 +62,7 @@ func (b *busy) client(ctx context.Context, url, host string, post bool, texts []
 		count.Add(1)
 		if err != nil {
 			lost.Add(1)
+			b.reasons.Store(time.Now().Format("15:04:05.000")+" "+err.Error(), true)
 			continue
 		}
 		body, err := io.ReadAll(answer.Body)
@@ -72,6 +74,7 @@ func (b *busy) client(ctx context.Context, url, host string, post bool, texts []
 		switch {
 		case err != nil || answer.StatusCode >= 500:
 			lost.Add(1)
+			b.reasons.Store(fmt.Sprintf("%s %s %v", time.Now().Format("15:04:05.000"), answer.Status, err), true)
 		case answer.StatusCode != 200 || !known:
 			text := fmt.Sprintf("%s %q", answer.Status, body)
 			b.strange.Store(&text)
@@ -115,10 +118,16 @@ func deployUnderLoad(t *testing.T, traffic string) (*busy, bool) {
 	defer clients.end()
 	for i := 1; i < len(texts); i++ {
 		testkit.Edit(t, dir, "main.go", texts[i-1], texts[i])
-		pushed(t, h.Push(t, dir, "--app", app))
+		done := pushed(t, h.Push(t, dir, "--app", app))
+		t.Logf("%s: release %d, pushed in %s", time.Now().Format("15:04:05.000"), i, done.Took)
 		answers(t, h, app, "/", texts[i])
 	}
 	clients.end()
+	if clients.lostGets.Load()+clients.lostPosts.Load() > 0 {
+		if text, err := os.ReadFile(filepath.Join(h.Root, "nginx", "log", app+"-error.log")); err == nil {
+			t.Logf("nginx says:\n%s", text[max(0, len(text)-3000):])
+		}
+	}
 	return clients, workers == reloads(t, h)
 }
 
@@ -129,6 +138,7 @@ func TestBusyMap(t *testing.T) {
 	t.Logf("map: %d GET, %d POST; lost %d and %d", clients.gets.Load(), clients.posts.Load(), clients.lostGets.Load(), clients.lostPosts.Load())
 	if lost := clients.lostGets.Load() + clients.lostPosts.Load(); lost != 0 {
 		t.Errorf("%d requests were lost", lost)
+		clients.reasons.Range(func(reason, _ any) bool { t.Log(reason); return true })
 	}
 	if strange := clients.strange.Load(); strange != nil {
 		t.Errorf("an answer was of neither release: %s", *strange)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/testkit"
@@ -39,6 +40,11 @@ func pushed(t *testing.T, r testkit.Result) testkit.Result {
 func answers(t *testing.T, h *testkit.Host, app, path, want string) {
 	t.Helper()
 	code, body := h.Get(t, app, path)
+	for n := 0; code == 502 && n < 40; n++ {
+		t.Logf("502 at %s", time.Now())
+		time.Sleep(100 * time.Millisecond)
+		code, body = h.Get(t, app, path)
+	}
 	if code != 200 || !strings.Contains(body, want) {
 		t.Fatalf("GET %s of %s: %d %q, want %q in it", path, app, code, body, want)
 	}

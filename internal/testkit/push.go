@@ -46,14 +46,21 @@ func (h *Host) Push(t testing.TB, dir string, args ...string) Result {
 // Dokku runs a Dokku command over the host's key with the machine's ssh program.
 func (h *Host) Dokku(t testing.TB, args ...string) Result {
 	t.Helper()
+	return Run(t, h.DokkuCommand(t, args...))
+}
+
+// DokkuCommand is that ssh program, not yet started: for a command that reads its
+// standard input, or that a test ends itself.
+func (h *Host) DokkuCommand(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
 	address, port, err := net.SplitHostPort(h.SSH)
 	must(t, "read the host's address", err)
-	return Run(t, exec.Command("ssh", append([]string{
+	return exec.Command("ssh", append([]string{
 		"-F", "none", "-T", "-p", port, "-i", h.Key,
 		"-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=" + KnownHosts(t, h.SSH, h.HostKey),
 		"-o", "GlobalKnownHostsFile=none", "-o", "LogLevel=ERROR",
-		"dokku@" + address, "--"}, args...)...))
+		"dokku@" + address, "--"}, args...)...)
 }
 
 // Run runs a command to its end.

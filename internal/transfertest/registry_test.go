@@ -1,6 +1,7 @@
 package transfertest
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -40,6 +41,10 @@ func startRegistry(t *testing.T, inHTTP, after string) string {
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp:\n  addr: %s\n%s%s", filepath.Join(dir, "data"), address, inHTTP, after)
 	write(t, conf, text)
 	program := exec.Command("docker-registry", "serve", conf)
+	// It would read REGISTRY_AUTH_FILE, which is for clients, as its own setting.
+	program.Env = []string{"PATH=" + os.Getenv("PATH")}
+	said := new(bytes.Buffer)
+	program.Stdout, program.Stderr = said, said
 	if err := program.Start(); err != nil {
 		t.Fatalf("docker-registry is needed: %v", err)
 	}
@@ -54,7 +59,9 @@ func startRegistry(t *testing.T, inHTTP, after string) string {
 			return address
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("docker-registry does not listen")
+			program.Process.Kill()
+			program.Wait()
+			t.Fatalf("docker-registry does not listen: %s", said)
 		}
 	}
 }
