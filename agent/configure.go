@@ -204,6 +204,18 @@ func (r *run) applySettings(ctx context.Context) error {
 	return nil
 }
 
+// refresh reads the config and the domains once more: plugins may have called
+// config:set or domains:add from a trigger (DESIGN 6, Nested calls), and what they
+// set is for this release.
+func (r *run) refresh() error {
+	now, err := r.Settings.Read(r.change.App)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	r.settings.Env, r.settings.Domains = now.Env, now.Domains
+	return nil
+}
+
 // undoSettings takes back what this change set, and nothing that a nested
 // command has set since.
 func undoSettings(_ context.Context, h *Host, app string, data json.RawMessage) error {

@@ -116,6 +116,9 @@ func undoContainers(ctx context.Context, h *Host, app string, data json.RawMessa
 // start creates and starts every container of every process type, all at once:
 // nothing is checked, and no traffic moves, before all of them are there.
 func (r *run) start(ctx context.Context) error {
+	if err := r.refresh(); err != nil {
+		return err
+	}
 	running, err := r.Host.appContainers(ctx, r.change.App)
 	if err != nil {
 		return err
@@ -136,11 +139,26 @@ func (r *run) start(ctx context.Context) error {
 		}
 	}
 	r.fresh = wanted
+	if err := r.each(func(n int) error { return r.create(ctx, &r.fresh[n], specs[n]) }); err != nil {
+		return err
+	}
+	for n := range r.fresh { // in order, as above: which one comes first is not left to chance
+		i := &r.fresh[n]
+		if err := r.fire(ctx, api.Unhealthy, "post-container-create", "app", i.ID, r.change.App, "deploy", i.Process); err != nil {
+			return err
+		}
+		// The watch outlives this step: it ends with the check step.
+		r.exits[i.ID] = r.Containers.Wait(context.WithoutCancel(ctx), i.ID)
+	}
+	return r.each(func(n int) error { return r.startOne(ctx, &r.fresh[n]) })
+}
+
+// each does something to all new containers at once and returns every failure.
+func (r *run) each(do func(n int) error) error {
 	var wait sync.WaitGroup
-	failures := make([]error, len(wanted))
-	var exits sync.Mutex
-	for n := range wanted {
-		wait.Go(func() { failures[n] = r.startOne(ctx, &r.fresh[n], specs[n], &exits) })
+	failures := make([]error, len(r.fresh))
+	for n := range r.fresh {
+		wait.Go(func() { failures[n] = do(n) })
 	}
 	wait.Wait()
 	return errors.Join(failures...)
@@ -180,22 +198,19 @@ func (r *run) sortContainers(running []Container) []instance {
 	return wanted
 }
 
-// startOne creates one container, starts it and learns its address.
-func (r *run) startOne(ctx context.Context, i *instance, spec ContainerSpec, exits *sync.Mutex) error {
+// create makes one container.
+func (r *run) create(ctx context.Context, i *instance, spec ContainerSpec) error {
 	id, err := r.Containers.Create(ctx, spec)
 	if err != nil {
 		return api.Errorf(api.Unhealthy, "create "+i.label(), "%w", err)
 	}
 	i.ID, i.Name = id, spec.Name
-	if err := r.fire(ctx, api.Unhealthy, "post-container-create", "app", id, r.change.App, "deploy", i.Process); err != nil {
-		return err
-	}
-	// The watch outlives this step: it ends with the check step.
-	exit := r.Containers.Wait(context.WithoutCancel(ctx), id)
-	exits.Lock()
-	r.exits[id] = exit
-	exits.Unlock()
-	if err := r.Containers.Start(ctx, id); err != nil {
+	return nil
+}
+
+// startOne starts one container.
+func (r *run) startOne(ctx context.Context, i *instance) error {
+	if err := r.Containers.Start(ctx, i.ID); err != nil {
 		return api.Errorf(api.Unhealthy, "start "+i.label(), "%w", err).
 			WithHint("is the command of %q in the Procfile a program of the image?", i.Process)
 	}

@@ -86,6 +86,9 @@ func (r *run) switchTraffic(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.refresh(); err != nil {
+		return err
+	}
 	app := r.change.App
 	serving := slices.Concat(r.kept, r.fresh)
 	backends := backendsOf(serving)
@@ -106,7 +109,8 @@ func (r *run) switchTraffic(ctx context.Context) error {
 		return err
 	}
 	port, ip := firstWeb(backends)
-	return r.fire(ctx, api.HookFailed, "core-post-deploy", app, port, ip, tag)
+	// Part of the switch: whoever fails here has the switch taken back.
+	return r.fire(ctx, api.ProxyFailed, "core-post-deploy", app, port, ip, tag)
 }
 
 // moveTraffic sends the app's addresses to its new containers.

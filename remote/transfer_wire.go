@@ -72,6 +72,9 @@ func (s *shipment) do(ctx context.Context, method, place string, body *wireBody)
 	if err != nil {
 		return nil, err
 	}
+	if response.StatusCode == http.StatusForbidden && method == http.MethodHead {
+		return s.do(ctx, http.MethodGet, place, nil) // the answer to a HEAD cannot say why
+	}
 	if response.StatusCode >= 300 {
 		return nil, refusalOf(response, text)
 	}
@@ -146,7 +149,8 @@ func worthRetry(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	if _, refused := errors.AsType[*api.Error](err); refused {
+	// A host that cannot be reached just now was reached before: it may come back.
+	if e, refused := errors.AsType[*api.Error](err); refused && e.Code != api.Unreachable {
 		return false
 	}
 	_, unreadable := errors.AsType[*unreadableError](err)
@@ -156,6 +160,9 @@ func worthRetry(ctx context.Context, err error) bool {
 // shipError is the error for the caller.
 func shipError(ctx context.Context, err error) error {
 	if e, ok := errors.AsType[*api.Error](err); ok {
+		if e.Code == api.Unreachable {
+			e.Hint = "run the push again: it goes on where it ended"
+		}
 		return e
 	}
 	if ctx.Err() != nil {

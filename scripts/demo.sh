@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 demo=$PWD/.demo
 root=$demo/host
-app=hello
+app=dokku-push-demo
 base=dokku-push-test/busybox
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 

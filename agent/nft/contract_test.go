@@ -49,6 +49,7 @@ func contract(t *testing.T, w *world, traffic agent.Traffic) {
 	}
 }
 
+// contractDrain allows for the second that the kernel remembers a closed connection.
 func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *container) {
 	drain := func(most time.Duration) (int, time.Duration) {
 		t.Helper()
@@ -57,7 +58,7 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 		check(t, err)
 		return left, time.Since(began)
 	}
-	if left, took := drain(10 * time.Second); left != 0 || took > 2*time.Second {
+	if left, took := drain(10 * time.Second); left != 0 || took > 3*time.Second {
 		t.Errorf("drain of an idle container: %d left after %v", left, took)
 	}
 	open, err := net.Dial("tcp", listener)
@@ -74,7 +75,7 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 		t.Errorf("drain after its context ended: %v", err)
 	}
 	time.AfterFunc(200*time.Millisecond, func() { _ = open.Close() })
-	if left, took := drain(10 * time.Second); left != 0 || took > 3*time.Second {
+	if left, took := drain(10 * time.Second); left != 0 || took > 4*time.Second {
 		t.Errorf("drain while the connection is closed: %d left after %v", left, took)
 	}
 	if _, err := traffic.Drain(t.Context(), "no address", 0); err == nil {

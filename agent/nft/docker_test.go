@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/dokku-push/dokku-push/agent"
 )
 
@@ -19,12 +17,13 @@ func TestDocker(t *testing.T) {
 	config, err := Choose(dir)
 	check(t, err)
 	m := &Map{Places: agent.Places{Lib: dir}, Config: config}
-	before := nft(t, "list", "tables") + routes(t)
 	check(t, m.Available(t.Context()))
 	t.Cleanup(func() {
 		check(t, m.Remove(t.Context()))
-		if diff := cmp.Diff(before, nft(t, "list", "tables")+routes(t)); diff != "" {
-			t.Errorf("left behind:\n%s", diff)
+		// Other hosts of the machine come and go while this test runs.
+		left := nft(t, "list", "tables") + routes(t)
+		if strings.Contains(left, config.Table) || strings.Contains(left, config.Subnet.String()) {
+			t.Errorf("left behind:\n%s", left)
 		}
 	})
 	image := busyboxImage(t)

@@ -126,7 +126,7 @@ func (t table) turn(now, want map[netip.AddrPort]netip.AddrPort) error {
 		return err
 	}
 	for target := range former {
-		_, _ = sweep(t.config.Subnet, target)
+		_, _, _ = sweep(t.config.Subnet, target)
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ import (
 
 const (
 	loadClients  = 64
-	loadSwitches = 20
+	loadSwitches = 8
 	loadTime     = 5 * time.Second
 )
 
@@ -29,7 +29,7 @@ type answer struct {
 	err          error
 }
 
-// TestSwitchUnderLoad moves an app 20 times between two addresses while 64
+// TestSwitchUnderLoad moves an app eight times between two addresses while 64
 // clients ask without pause, and ends each old container as soon as Drain says
 // that nothing is connected to it. No request may fail.
 func TestSwitchUnderLoad(t *testing.T) {

@@ -28,8 +28,19 @@ func TestTableIsWhatNftWouldWrite(t *testing.T) {
 	m.Config.Subnet = netip.MustParsePrefix("198.18.4.0/22")
 	check(t, m.Ensure(t.Context()))
 	want := `table ip ` + m.Config.Table + ` {
+	ct timeout closed {
+		protocol tcp
+		l3proto ip
+		policy = { last_ack : 10, time_wait : 1, close : 1 }
+	}
+
 	map up {
 		type ipv4_addr . inet_service : ipv4_addr . inet_service
+	}
+
+	chain closed {
+		type filter hook output priority mangle; policy accept;
+		ip daddr 198.18.4.0/22 meta l4proto tcp ct timeout set "closed" comment "dokku-agent 1: 198.18.4.0/22"
 	}
 
 	chain output {

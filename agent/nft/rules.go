@@ -28,8 +28,13 @@ type chainPlan struct {
 	rule     []expr.Any
 }
 
-// chains are the table's three, in nft's words:
+// timeoutName is the object that says how long closed connections are remembered.
+const timeoutName = "closed"
+
+// chains are the table's four, in nft's words:
 //
+//	chain closed      { type filter hook output priority -150
+//	                    ip daddr SUBNET meta l4proto tcp ct timeout set "closed" }
 //	chain output      { type nat hook output priority -100
 //	                    ip daddr SUBNET dnat to ip daddr . tcp dport map @up }
 //	chain postrouting { type nat hook postrouting priority 90
@@ -37,12 +42,17 @@ type chainPlan struct {
 //	chain guard       { type filter hook output priority 10
 //	                    ip daddr SUBNET meta l4proto tcp reject with tcp reset }
 //
-// The second makes a container see its bridge's gateway as its peer, as it does
-// behind Docker. The third answers for an address that has no element at once,
+// The first lets the kernel forget a closed connection after a second instead of
+// two minutes: what an engine deletes of a stopped container's connections, it deletes
+// by their ends, and hits those that have come to live under the same ends since
+// (measured: of 116,917 requests over 10 deploys 4 hung).
+// The third makes a container see its bridge's gateway as its peer, as it does
+// behind Docker. The fourth answers for an address that has no element at once,
 // where it would otherwise leave the machine.
 func chains(subnet netip.Prefix) []chainPlan {
 	priority := nftables.ChainPriorityRef
 	return []chainPlan{
+		{"closed", nftables.ChainTypeFilter, nftables.ChainHookOutput, priority(-150), forget(subnet)},
 		{"output", nftables.ChainTypeNAT, nftables.ChainHookOutput, priority(-100), translate(subnet)},
 		{"postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, priority(90), masquerade(subnet)},
 		{"guard", nftables.ChainTypeFilter, nftables.ChainHookOutput, priority(10), reset(subnet)},
@@ -62,6 +72,21 @@ func (p chainPlan) is(chain *nftables.Chain) bool {
 		chain.Hooknum != nil && *chain.Hooknum == *p.hook &&
 		chain.Priority != nil && *chain.Priority == *p.priority &&
 		chain.Policy != nil && *chain.Policy == nftables.ChainPolicyAccept
+}
+
+// timeouts is the object of the first chain, in seconds.
+func timeouts(table *nftables.Table) *nftables.NamedObj {
+	return &nftables.NamedObj{Table: table, Name: timeoutName, Type: nftables.ObjTypeCtTimeout, Obj: &expr.CtTimeout{
+		L3Proto: unix.NFPROTO_IPV4, L4Proto: unix.IPPROTO_TCP, Policy: expr.CtStatePolicyTimeout{
+			expr.CtStateTCPESTABLISHED: 432000, // the kernel's own default; the library's is shorter
+			expr.CtStateTCPTIMEWAIT:    1, expr.CtStateTCPCLOSE: 1, expr.CtStateTCPLASTACK: 10,
+		}}}
+}
+
+func forget(subnet netip.Prefix) []expr.Any {
+	return slices.Concat(within(subnet, daddr()), isTCP(), []expr.Any{
+		&expr.Objref{Type: int(nftables.ObjTypeCtTimeout), Name: timeoutName},
+	})
 }
 
 func translate(subnet netip.Prefix) []expr.Any {

@@ -99,6 +99,7 @@ func (t table) create() error {
 	if err := t.add(kept); err != nil {
 		return err
 	}
+	t.conn.AddObj(timeouts(t.table()))
 	for _, plan := range chains(t.config.Subnet) {
 		chain := t.conn.AddChain(plan.chain(t.table()))
 		t.conn.AddRule(&nftables.Rule{Table: t.table(), Chain: chain, Exprs: plan.rule, UserData: mark(t.config.Subnet)})

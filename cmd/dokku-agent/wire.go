@@ -159,6 +159,9 @@ func engineHas(ctx context.Context, blobs *store.Store, engine agent.Images, app
 // walk makes the plugin walk what the transaction asks for.
 type walk struct{ *triggers.Walk }
 
+// Trigger gives plugins the environment of this moment: the entry program adds to it
+// whom it found out to be asking, and for what.
 func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
-	return w.Walk.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
+	now := triggers.Walk{Path: w.Path, Env: triggers.Environment()}
+	return now.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
 }
