@@ -110,6 +110,9 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 		return "", err
 	}
 	for _, c := range containers {
+		if retiring(app, c) {
+			continue
+		}
 		env := slices.Sorted(slices.Values(c.Env))
 		fmt.Fprintf(sum, "container %s %s %v %x\n", c.Name, c.Image, c.Running, sha256.Sum256([]byte(strings.Join(env, "\x00"))))
 	}
@@ -126,6 +129,14 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 		fmt.Fprintf(sum, "image %s %s\n", name, image.ID)
 	}
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// retiring tells a former container, which waits for its last connections: that it goes
+// in a minute is no change of state, and makes no plan stale.
+func retiring(app string, c Container) bool {
+	i, ok := instanceOf(c)
+	since, found := strings.CutPrefix(c.Name, i.finalName(app)+".")
+	return ok && found && since != "" && since[0] >= '0' && since[0] <= '9'
 }
 
 // hashTree adds every file below a folder, by name, mode and content.

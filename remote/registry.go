@@ -54,7 +54,7 @@ func PushRegistry(ctx context.Context, img v1.Image, repository string, progress
 	go func() {
 		defer close(told)
 		for u := range updates {
-			if progress != nil {
+			if progress != nil && u.Total > 0 { // before the first blob nothing is known yet
 				progress(api.Progress{Name: repo.RepositoryStr(), Done: u.Complete, Total: u.Total})
 			}
 		}

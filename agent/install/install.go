@@ -28,7 +28,7 @@ import (
 // The places of a real host. They are Dokku's, and our own three.
 const (
 	Program    = "/usr/local/bin/dokku-agent"
-	Link       = "/usr/bin/dokku"
+	Link       = "/usr/local/bin/dokku"
 	ConfigFile = "/etc/dokku-push/host.json" // only root writes it: the root helper believes it
 	Sudoers    = "/etc/sudoers.d/dokku-push"
 	Unit       = "/etc/systemd/system/dokku-agent.service"
@@ -131,7 +131,7 @@ func (i *installer) account() error {
 		}
 	}
 	if _, err := user.Lookup(User); err != nil {
-		if err := i.command("useradd", "--system", "--gid", User, "--home-dir", i.places.Root, "--shell", "/bin/bash", "--no-create-home", User); err != nil {
+		if err := i.command("useradd", "--system", "--gid", User, "--home-dir", i.places.Root, "--shell", "/bin/bash", "--no-create-home", "--password", "*", User); err != nil {
 			return err
 		}
 		i.did("made the user %s", User)
@@ -175,9 +175,11 @@ func (i *installer) joinDocker(account *user.User) error {
 
 // program copies the running program to its place and gives it its second name.
 func (i *installer) program() error {
-	if target, err := os.Readlink(Link); err == nil && target != Program || err != nil && exists(Link) {
-		return api.Errorf(api.Configuration, "install", "%s is another program's: Dokku itself?", Link).
-			WithHint("a machine is a Dokku host or one of ours, not both; remove Dokku first")
+	for _, path := range []string{Link, "/usr/bin/dokku"} {
+		if target, err := os.Readlink(path); exists(path) && (err != nil || target != Program) {
+			return api.Errorf(api.Configuration, "install", "%s is another program's: Dokku itself?", path).
+				WithHint("a machine is a Dokku host or one of ours, not both; remove Dokku first")
+		}
 	}
 	self, err := os.ReadFile(i.Self)
 	if err != nil {

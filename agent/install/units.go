@@ -16,7 +16,7 @@ import (
 // sudoersText names the root helper's verbs and nothing else. The helper checks its
 // arguments itself and believes only ConfigFile.
 const sudoersText = `# ` + marker + `: the verbs of the root helper, and nothing else.
-%dokku ALL=(root) NOPASSWD: ` + Program + ` root map "", ` + Program + ` root nginx-test, ` + Program + ` root nginx-reload *
+%dokku ALL=(root) NOPASSWD: ` + Program + ` root map, ` + Program + ` root nginx-test, ` + Program + ` root nginx-test *, ` + Program + ` root nginx-reload *
 Defaults!` + Program + ` !requiretty
 `
 

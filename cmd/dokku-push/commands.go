@@ -25,7 +25,7 @@ func (c *client) push(ctx context.Context) error {
 	app := c.options.App
 	verdict, err := push.Push(ctx, c.options)
 	if err != nil {
-		return err
+		return c.noVerdict(err)
 	}
 	if app == "" {
 		if project, err := push.Load(quiet(c.options)); err == nil {
@@ -168,9 +168,16 @@ func (c *client) rollback(ctx context.Context) error {
 	}
 	verdict, err := connection.Rollback(ctx, app, id, request, c.options.Report)
 	if err != nil {
-		return err
+		return c.noVerdict(err)
 	}
 	return c.verdict(verdict, app)
+}
+
+// noVerdict ends the events of a request that the host has not judged, so that who
+// reads them finds a verdict last, whatever happens. It returns err.
+func (c *client) noVerdict(err error) error {
+	c.options.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &api.Verdict{Error: api.AsError(err)}})
+	return err
 }
 
 func (c *client) logArgs() []string {

@@ -20,11 +20,23 @@ import (
 var version = "dev"
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		received := <-signals
+		signal.Stop(signals) // a second one ends the program at once
+		if number, ok := received.(syscall.Signal); ok {
+			cancel(&signalError{number})
+		}
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
+
+// signalError is why everything stops: somebody asked for it.
+type signalError struct{ signal syscall.Signal }
+
+func (e *signalError) Error() string { return e.signal.String() }
 
 // run is the program: stdout is the answer, stderr the story, the exit code one of
 // api.ExitCodes.
@@ -38,6 +50,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		return exit.code
+	}
+	// What had something to undo says Cancelled; the rest just ends, as programs do.
+	if stopped, ok := errors.AsType[*signalError](context.Cause(ctx)); ok && api.AsError(err).Code == api.Unclassified {
+		return 128 + int(stopped.signal)
 	}
 	report.Failure(stderr, err)
 	return api.Exit(err)

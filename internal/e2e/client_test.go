@@ -194,7 +194,7 @@ func TestClientOutput(t *testing.T) {
 	}
 }
 
-// TestClientFailureJSON: a failure before and one on the host are told in JSON as well.
+// TestClientFailureJSON: a failed deploy is a verdict in JSON, with the container's story.
 func TestClientFailureJSON(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "crash"), h.App(t, "crash")
