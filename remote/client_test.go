@@ -48,7 +48,7 @@ func TestHello(t *testing.T) {
 		"refusal": {func(w http.ResponseWriter) {
 			answerJSON(w, 503, api.Errorf(api.Precondition, "ask the engine", "Docker is down").WithHint("start it"))
 		}, api.Precondition, []string{"Docker is down", "start it"}},
-		"gateway": {func(w http.ResponseWriter) { http.Error(w, "bad\x1b gateway", 502) }, api.Unclassified, []string{"502", "bad  gateway"}},
+		"gateway": {func(w http.ResponseWriter) { http.Error(w, "bad\x1b gateway", http.StatusBadGateway) }, api.Unclassified, []string{"502", "bad  gateway"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := served(t, func(w http.ResponseWriter, r *http.Request) { c.answer(w) }).Hello(context.Background())

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/testkit"
@@ -194,43 +195,123 @@ func TestClientOutput(t *testing.T) {
 	}
 }
 
-// TestClientFailureJSON: a failed deploy is a verdict in JSON, with the container's story.
+// TestClientFailureJSON: what fails is a verdict in JSON, last, with its code: a deploy
+// with the container's story, and what ends before the host judges anything.
 func TestClientFailureJSON(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "crash"), h.App(t, "crash")
-	r := h.Push(t, dir, "--app", app, "--log-format", "json")
-	list := events(t, r.Stdout)
-	if v := list[len(list)-1].Verdict; r.Exit != 24 || v == nil || v.OK || v.Error == nil || v.Error.Code != api.Unhealthy || v.Error.Failure == nil {
-		t.Errorf("exit %d, the last event is %+v", r.Exit, list[len(list)-1])
+	nobody := fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))
+	for _, test := range []struct {
+		args []string
+		exit int
+		code api.Code
+	}{
+		{nil, 24, api.Unhealthy},
+		{[]string{"--host", nobody}, 69, api.Unreachable},
+		{[]string{"nowhere"}, 64, api.Usage},
+	} {
+		r := h.Push(t, dir, append(test.args, "--app", app, "--log-format", "json")...)
+		list := events(t, r.Stdout)
+		v := list[len(list)-1].Verdict
+		if r.Exit != test.exit || v == nil || v.OK || v.Error == nil || v.Error.Code != test.code {
+			t.Errorf("%v: exit %d, the last event is %+v; want exit %d, %s", test.args, r.Exit, list[len(list)-1], test.exit, test.code)
+		} else if test.code == api.Unhealthy && v.Error.Failure == nil {
+			t.Errorf("the verdict says nothing of the container: %+v", v.Error)
+		}
+		for _, event := range list[:len(list)-1] {
+			if event.Verdict != nil {
+				t.Errorf("%v: there is more than one verdict", test.args)
+			}
+		}
 	}
 }
 
-// TestClientInterrupted: ^C and TERM in the middle of a check undo the deploy.
+// signalled starts a client, sends it a signal once it has said a text, and returns its
+// exit code and story.
+func signalled(t *testing.T, cmd *exec.Cmd, text string, signal syscall.Signal) (int, string) {
+	t.Helper()
+	var story lockedBuffer
+	cmd.Stdout, cmd.Stderr = &story, &story
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill() // if the text is never said
+	story.waitFor(t, text)
+	if err := cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // the exit code says it
+	return cmd.ProcessState.ExitCode(), story.String()
+}
+
+// TestClientInterrupted: ^C and TERM undo a deploy, and end what has nothing to undo.
 func TestClientInterrupted(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
-	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "interrupted")
+	dir, app := talkative(t), h.App(t, "interrupted")
 	pushed(t, h.Push(t, dir, "--app", app))
 	before := status(t, h, dir, app)
-	sick := testkit.CopyApp(t, "sick")
+	sick, slow := testkit.CopyApp(t, "sick"), testkit.CopyApp(t, "hello")
 	testkit.Edit(t, sick, "app.json", `"attempts": 2`, `"attempts": 60`)
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		cmd := h.Command(t, sick, "--app", app)
-		var story lockedBuffer
-		cmd.Stderr = &story
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	testkit.Edit(t, slow, "Dockerfile", "COPY", "RUN : "+app+"; echo building; sleep 60\nCOPY") // in no cache
+	for _, test := range []struct {
+		what, dir, text string
+		args            []string
+		exits           [2]int // by SIGINT, by SIGTERM
+	}{
+		{"a check", sick, "Check the containers", nil, [2]int{27, 27}},
+		{"a build", slow, "building\n", nil, [2]int{27, 27}},
+		{"logs -t", dir, "tick 1", []string{"logs", "-t"}, [2]int{130, 143}},
+		{"run", dir, "begun", []string{"run", "--", "sh", "-c", "echo begun; sleep 60"}, [2]int{130, 143}},
+	} {
+		for n, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			cmd := h.Command(t, test.dir, test.args...)
+			cmd.Env = append(cmd.Env, "DOKKU_APP="+app)
+			exit, story := signalled(t, cmd, test.text, signal)
+			if exit != test.exits[n] {
+				t.Errorf("%s: %s: exit %d, want %d\n%s", test.what, signal, exit, test.exits[n], story)
+			}
+			if after := status(t, h, dir, app); test.what == "a check" && (before.Hash != after.Hash || after.Unfinished != "") {
+				t.Errorf("%s: %s: the state is not as before:\n%+v\n%+v", test.what, signal, before, after)
+			}
 		}
-		story.waitFor(t, "Check the containers")
-		if err := cmd.Process.Signal(signal); err != nil {
-			t.Fatal(err)
+	}
+	answers(t, h, app, "/", "Hello")
+	deadline := time.Now().Add(20 * time.Second)
+	for left := ""; ; time.Sleep(100 * time.Millisecond) {
+		if left = docker(t, "ps", "-a", "--filter", "label=com.dokku.app-name="+app, "--format", "{{.Names}}"); left == app+".web.1" {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("containers that were left behind: %q", left)
 		}
-		_ = cmd.Wait() // the exit code is looked at below
-		if exit := cmd.ProcessState.ExitCode(); exit != 27 || !strings.Contains(story.String(), "cancelled") {
-			t.Errorf("%s: exit %d, want 27\n%s", signal, exit, story.String())
+	}
+	if after := status(t, h, dir, app); before.Hash != after.Hash {
+		t.Errorf("the state is not as before:\n%+v\n%+v", before, after)
+	}
+}
+
+// TestClientInterruptedShip: ^C while layers are on their way, over ssh or to a registry.
+func TestClientInterruptedShip(t *testing.T) {
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	registry := testkit.Registry(t, testkit.RegistryOptions{})
+	dir, app := big(t), h.App(t, "interrupted")
+	ssh, blobs := between(t, h.SSH), between(t, registry.Addr)
+	for _, test := range []struct {
+		way  *network
+		args []string
+	}{
+		{ssh, nil},
+		{blobs, []string{"--registry", blobs.addr + "/team/app"}},
+	} {
+		cmd := ssh.command(t, h, dir, append(test.args, "--app", app)...)
+		test.way.at(8<<20, func() {
+			_ = cmd.Process.Signal(syscall.SIGINT)
+			time.Sleep(200 * time.Millisecond) // so that the upload does not end first
+		})
+		if r := testkit.Run(t, cmd); r.Exit != 27 || !strings.Contains(r.Stderr, "cancelled") {
+			t.Errorf("%v: exit %d, want 27\n%s", test.args, r.Exit, r.Stderr)
 		}
-		if after := status(t, h, dir, app); before.Hash != after.Hash || after.Unfinished != "" {
-			t.Errorf("%s: the state is not as before:\n%+v\n%+v", signal, before, after)
-		}
-		answers(t, h, app, "/", "Hello")
+	}
+	if exists := h.Dokku(t, "apps:exists", app); exists.Exit == 0 {
+		t.Error("an upload made the app")
 	}
 }
