@@ -190,5 +190,8 @@ func Detach(argv, env []string, change []byte) error {
 	if err = errors.Join(err, stdin.Close()); err != nil {
 		return fmt.Errorf("hand the change to the deploy process: %w", err)
 	}
-	return cmd.Process.Release()
+	// It may well end before this process does, and must not stay as a zombie then: whoever
+	// follows its journal asks whether it is alive.
+	go func() { _ = cmd.Wait() }()
+	return nil
 }

@@ -31,12 +31,18 @@ func functions(env func(string) (string, bool)) template.FuncMap {
 			value, _ := env(name)
 			return value
 		},
-		"default":    fallback,
-		"split":      func(separator string, in any) []string { return strings.Split(str(in), separator) },
-		"join":       func(separator string, in any) (string, error) { l, err := list(in); return strings.Join(l, separator), err },
-		"splitkv":    splitPairs,
-		"joinkv":     joinPairs,
-		"append":     func(item, in any) ([]string, error) { l, err := list(in); return append(slices.Clone(l), str(item)), err },
+		"default": fallback,
+		"split":   func(separator string, in any) []string { return strings.Split(str(in), separator) },
+		"join": func(separator string, in any) (string, error) {
+			l, err := list(in)
+			return strings.Join(l, separator), err
+		},
+		"splitkv": splitPairs,
+		"joinkv":  joinPairs,
+		"append": func(item, in any) ([]string, error) {
+			l, err := list(in)
+			return append(slices.Clone(l), str(item)), err
+		},
 		"drop":       drop,
 		"uniq":       unique,
 		"seq":        sequence,

@@ -74,6 +74,15 @@ func TestRegistryPlain(t *testing.T) {
 	if blobs != 0 || said != 0 || !strings.Contains(r.Stderr, "nothing to do") || before.Hash != after.Hash || len(after.Releases) != 2 {
 		t.Errorf("an unchanged push sent %d blobs and %d bytes:\n%s", blobs, said, r.Stderr)
 	}
+	pulled := func() string { return docker(t, "images", "--no-trunc", "--digests", "--quiet", repository) }
+	images := pulled()
+	if failed := h.Push(t, testkit.CopyApp(t, "sick"), "--app", app, "--registry", repository); failed.Exit != 24 {
+		t.Errorf("a sick app: exit %d, want 24\n%s", failed.Exit, failed.Stderr)
+	}
+	if state := status(t, h, dir, app); state.Hash != after.Hash || pulled() != images {
+		t.Errorf("a sick app left something:\n%+v\nimages %s, before %s", state, pulled(), images)
+	}
+	answers(t, h, app, "/", "Hello again")
 }
 
 // TestRegistryManifest: image { registry } does what --registry does.
