@@ -2,49 +2,49 @@ module github.com/dokku-push/dokku-push
 
 go 1.26.8
 
+// what a repository says
 require (
-	// what a repository says
-	github.com/hashicorp/hcl/v2 v2.24.0
-	github.com/zclconf/go-cty v1.17.0
-	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c
+	github.com/hashicorp/hcl/v2 v2.24.0
+	github.com/tailscale/hujson v0.0.0-20260727124030-b80ff77dac4f
+	github.com/zclconf/go-cty v1.17.0
 )
 
+// images: build, layers, registry
 require (
-	// images: build, layers, registry
+	github.com/docker/cli v29.7.2+incompatible
 	github.com/google/go-containerregistry v0.22.1
 	github.com/moby/buildkit v0.33.1
-	github.com/tonistiigi/fsutil v0.0.0-20260819142231-83cac42c1c52
 	github.com/moby/patternmatcher v0.6.1
-	github.com/docker/cli v29.7.2+incompatible
 	github.com/opencontainers/go-digest v1.0.0
+	github.com/tonistiigi/fsutil v0.0.0-20260819142231-83cac42c1c52
 )
 
+// the engine
 require (
-	// the engine
-	github.com/moby/moby/client v0.5.1
-	github.com/moby/moby/api v1.55.0
 	github.com/containerd/errdefs v1.0.0
+	github.com/moby/moby/api v1.55.0
+	github.com/moby/moby/client v0.5.1
 )
 
+// ssh and terminal
 require (
-	// ssh and terminal
-	golang.org/x/crypto v0.58.0
 	github.com/kevinburke/ssh_config v1.4.0
-	golang.org/x/term v0.47.0
 	github.com/spf13/pflag v1.0.10
+	golang.org/x/crypto v0.58.0
+	golang.org/x/term v0.47.0
 )
 
+// the address map, locks
 require (
-	// the address map, locks
 	github.com/google/nftables v0.3.0
 	github.com/vishvananda/netlink v1.3.1
-	golang.org/x/sys v0.49.0
 	golang.org/x/sync v0.24.0
+	golang.org/x/sys v0.49.0
 )
 
+// tests
 require (
-	// tests
 	github.com/google/go-cmp v0.7.0
 	golang.org/x/tools v0.51.0
 )
