@@ -79,6 +79,19 @@ func parse(args []string) line {
 	return parsed
 }
 
+// Asked is the command that a call asks for, behind its leading flags. original is
+// SSH_ORIGINAL_COMMAND; words that cannot be split ask for nothing.
+func Asked(args []string, original string) string {
+	if original != "" {
+		words, err := Words(original)
+		if err != nil {
+			return ""
+		}
+		args = words
+	}
+	return parse(args).word
+}
+
 // export puts what the flags mean into the environment, for plugins
 // (PLUGIN-CONTRACT 2.2). The outermost call's flags stay.
 func (l line) export() {

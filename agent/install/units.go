@@ -6,22 +6,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
-	"github.com/dokku-push/dokku-push/agent"
-	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 )
 
-// sudoersText names the root helper's verbs and nothing else. The helper checks its
-// arguments itself and believes only ConfigFile.
+// sudoersText names the root helper's verbs and nothing else: no pattern, no argument.
+// What a verb needs it reads from its standard input and checks; it believes only
+// ConfigFile.
 const sudoersText = `# ` + marker + `: the verbs of the root helper, and nothing else.
-%dokku ALL=(root) NOPASSWD: ` + Program + ` root map, ` + Program + ` root nginx-test, ` + Program + ` root nginx-test *, ` + Program + ` root nginx-reload *
+%` + User + ` ALL=(root) NOPASSWD: ` + Program + ` root map, ` + Program + ` root nginx-test, ` + Program + ` root nginx-reload
 Defaults!` + Program + ` !requiretty
 `
 
-// unitText is the watch service. It needs sudo for the root helper, so privileges may
-// be gained; everything else is closed.
+// unitText is the watch service. It calls the root helper by sudo, so it must be able to
+// gain privileges: all of systemd's settings that imply NoNewPrivileges for a service
+// with a user (ProtectKernelModules, RestrictRealtime, SystemCallFilter and their like)
+// would cut it off from the address map, and nginx's test writes beside nginx's main
+// file, so /etc stays writable to root.
 const unitText = `# ` + marker + `.
 [Unit]
 Description=dokku-agent: keeps traffic and containers together
@@ -31,13 +32,14 @@ Wants=docker.service
 
 [Service]
 User=` + User + `
+Group=` + User + `
 Environment=DOKKU_ROOT=/home/dokku DOKKU_LIB_ROOT=/var/lib/dokku
 ExecStart=` + Program + ` watch
 Restart=always
 RestartSec=2
+UMask=0022
 PrivateTmp=yes
-ProtectKernelModules=yes
-RestrictRealtime=yes
+ProtectControlGroups=yes
 
 [Install]
 WantedBy=multi-user.target
@@ -45,9 +47,6 @@ WantedBy=multi-user.target
 
 // sudoers is checked by visudo before it is live: a broken file there locks everybody out.
 func (i *installer) sudoers() error {
-	if there, err := os.ReadFile(Sudoers); err == nil && string(there) == sudoersText {
-		return nil
-	}
 	draft := filepath.Join(filepath.Dir(ConfigFile), "sudoers.draft")
 	if err := atomicfile.WriteFile(draft, []byte(sudoersText), 0o440); err != nil {
 		return fmt.Errorf("write %s: %w", draft, err)
@@ -60,44 +59,58 @@ func (i *installer) sudoers() error {
 	return err
 }
 
-// unit writes the watch service and starts it where systemd runs the machine.
+// unit writes the watch service.
 func (i *installer) unit() error {
-	changed, err := i.ours(Unit, unitText, 0o644)
-	if err != nil || !changed {
+	wrote, err := i.ours(Unit, unitText, 0o644)
+	if err != nil || !wrote {
 		return err
 	}
-	if _, err := os.Stat("/run/systemd/system"); errors.Is(err, fs.ErrNotExist) {
-		i.Say("systemd does not run this machine: start `%s watch` as %s at boot", Program, User)
-		return nil
+	i.restart = true
+	if systemd() {
+		return i.command("systemctl", "daemon-reload")
 	}
-	for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "enable", "--now", filepath.Base(Unit)}, {"systemctl", "reload", "nginx"}} {
-		if err := i.command(argv...); err != nil {
-			return err
-		}
-	}
-	i.did("started %s", filepath.Base(Unit))
 	return nil
 }
 
-// domain sets the global domain that apps get theirs under.
-func (i *installer) domain() error {
-	if i.Domain == "" {
-		return nil
-	}
-	return SetDomains(i.places, []string{i.Domain}, func() { i.did("apps answer at APP.%s", i.Domain) })
+// systemd tells whether it runs this machine, as sd_booted does.
+func systemd() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// SetDomains writes the global domains; changed is called when they were others.
-func SetDomains(places agent.Places, domains []string, changed func()) error {
-	before, _, err := (&state.Store{Places: places}).Change("--global", func(now *agent.Settings) error {
-		now.Domains = domains
+// services makes nginx and the watch service run what is installed now. It asks systemd
+// how they are: an installation that was interrupted here is finished by the next.
+func (i *installer) services() error {
+	if !systemd() {
+		if i.reload {
+			i.Say("systemd does not run this machine: start nginx, or let it read its new include by `nginx -s reload`")
+		}
+		if i.restart {
+			i.Say("systemd does not run this machine: start `%s watch` as %s, now and at boot", Program, User)
+		}
 		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("write the global domains: %w", err)
 	}
-	if !slices.Equal(before.Domains, domains) {
-		changed()
+	watch := filepath.Base(Unit)
+	is := func(question, service string) bool {
+		return i.command("systemctl", question, "--quiet", service) == nil
+	}
+	if i.reload || !is("is-active", "nginx.service") {
+		if err := i.command("systemctl", "reload-or-restart", "nginx.service"); err != nil {
+			return err
+		}
+		i.did("nginx reads the apps' sites")
+	}
+	if !is("is-enabled", watch) {
+		if err := i.command("systemctl", "enable", watch); err != nil {
+			return err
+		}
+		i.did("enabled %s", watch)
+	}
+	if i.restart || !is("is-active", watch) {
+		if err := i.command("systemctl", "restart", watch); err != nil {
+			return err
+		}
+		i.did("started %s", watch)
 	}
 	return nil
 }

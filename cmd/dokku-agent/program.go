@@ -146,13 +146,19 @@ func (p *program) recover(apps []string) int {
 	return 0
 }
 
-// readConfig reads how the host was set up.
+// isReal tells a real host's places from an embedded host's.
+func isReal(places agent.Places) bool {
+	return places.Root == install.Places().Root && places.Lib == install.Places().Lib
+}
+
+// readConfig reads how the host was set up: a real one where only root can write it, an
+// embedded one among its own files.
 func readConfig(places agent.Places) (agent.HostConfig, error) {
-	var config agent.HostConfig
-	text, err := os.ReadFile(places.HostConfig())
-	if errors.Is(err, fs.ErrNotExist) && places == install.Places() {
+	if isReal(places) {
 		return install.ReadConfig()
 	}
+	var config agent.HostConfig
+	text, err := os.ReadFile(places.HostConfig())
 	if errors.Is(err, fs.ErrNotExist) {
 		return config, api.Errorf(api.Configuration, "read the host's configuration", "there is none in %s", places.HostConfig()).
 			WithHint("run `dokku-agent install` as root once, or `dokku-agent serve --root DIR`")

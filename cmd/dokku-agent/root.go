@@ -1,11 +1,10 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
+	"io"
 	"os"
-	"os/exec"
-	"os/user"
-	"slices"
-	"strings"
 
 	"github.com/dokku-push/dokku-push/agent/install"
 	"github.com/dokku-push/dokku-push/agent/nft"
@@ -13,61 +12,64 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// mostArguments is how much the root helper reads for a verb of nginx, in bytes.
+const mostArguments = 16 << 10
+
 // root is the root helper: the few verbs that sudoers lets the dokku user have. It
 // believes the configuration that only root can write, and nothing of its caller's
-// environment.
+// environment. A verb has no argument on the command line, where sudoers would have to
+// allow a pattern: what it needs it reads from standard input and checks.
 func (p *program) root(args []string) int {
 	os.Clearenv()
 	_ = os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin") // fails never for a valid name
-	if len(args) == 0 || os.Geteuid() != 0 {
+	if len(args) != 1 {
 		return p.usage()
 	}
-	config, err := install.ReadConfig()
-	if err != nil {
-		return p.fail(err)
+	if os.Geteuid() != 0 {
+		return p.fail(api.Errorf(api.Refused, "help as root", "only root can"))
 	}
-	if args[0] == "map" && len(args) == 1 {
-		if err := nft.Serve(p.ctx, p.in, p.out, config.Map); err != nil {
-			return p.fail(err)
-		}
-		return 0
-	}
-	said, err := (&nginx.Nginx{Places: install.Places(), Config: config.Nginx}).Perform(p.ctx, args[0], args[1:]...)
-	if err != nil {
-		return p.fail(err)
-	}
-	if _, err := p.out.Write(said); err != nil {
+	if err := p.performRoot(args[0]); err != nil {
 		return p.fail(err)
 	}
 	return 0
 }
 
-// asDokku runs the call again as the dokku user when somebody else makes it on a real
-// host (PLUGIN-CONTRACT 2.4). done says that it did, with the exit code.
-func (p *program) asDokku(args []string, original string) (code int, done bool) {
-	if original != "" {
-		return 0, false // the forced command is the dokku user's already
+func (p *program) performRoot(verb string) error {
+	config, err := install.ReadConfig()
+	if err != nil {
+		return err
 	}
-	places := placesFromEnvironment()
-	if _, err := os.Stat(places.HostConfig()); err == nil {
-		return 0, false // an embedded host is its owner's
+	switch verb {
+	case "map":
+		return nft.Serve(p.ctx, p.in, p.out, config.Map)
+	case nginx.VerbTest, nginx.VerbReload:
+		arguments, err := readArguments(p.in)
+		if err != nil {
+			return err
+		}
+		said, err := (&nginx.Nginx{Places: install.Places(), Config: config.Nginx}).Perform(p.ctx, verb, arguments...)
+		if err != nil {
+			return err
+		}
+		_, err = p.out.Write(said)
+		return err
 	}
-	account, err := user.Current()
-	if err != nil || account.Username == install.User {
-		return 0, false
+	return api.Errorf(api.Usage, "help as root", "%q is no verb", verb)
+}
+
+// readArguments reads a verb's arguments: one JSON list of strings and nothing more.
+// Whether they are any good is for the verb to say.
+func readArguments(in io.Reader) ([]string, error) {
+	text, err := io.ReadAll(io.LimitReader(in, mostArguments+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the arguments: %w", err)
 	}
-	if _, err := user.Lookup(install.User); err != nil {
-		return 0, false
+	if len(text) > mostArguments {
+		return nil, api.Errorf(api.Refused, "read the arguments", "they are longer than %d bytes", mostArguments)
 	}
-	cmd := exec.CommandContext(p.ctx, "sudo", append([]string{"-u", install.User, "-E", "-H", install.Link}, args...)...)
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(pair string) bool {
-		name, _, _ := strings.Cut(pair, "=")
-		return slices.Contains([]string{"DOKKU_PID", "TMP", "TMPDIR", "TEMP", "TEMPDIR", "SSH_USER"}, name)
-	}), "SSH_USER="+account.Username)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.in, p.out, p.err
-	err = cmd.Run()
-	if cmd.ProcessState == nil {
-		return p.fail(api.Errorf(api.Configuration, "become the dokku user", "%w", err).WithHint("is sudo installed?")), true
+	arguments := []string{}
+	if err := json.Unmarshal(text, &arguments); err != nil {
+		return nil, api.Errorf(api.Refused, "read the arguments", "not a list of words: %w", err)
 	}
-	return cmd.ProcessState.ExitCode(), true
+	return arguments, nil
 }

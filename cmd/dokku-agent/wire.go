@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -71,7 +72,11 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
 	if helper != nil {
 		proxy.Helper = func(ctx context.Context, verb string, args ...string) ([]byte, error) {
-			return helper(ctx, append([]string{verb}, args...), nil)
+			input, err := json.Marshal(args)
+			if err != nil {
+				return nil, fmt.Errorf("ask the root helper: %w", err)
+			}
+			return helper(ctx, verb, input)
 		}
 	}
 	host.Proxy = proxy
@@ -79,7 +84,7 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 		traffic := &nft.Map{Places: places, Config: config.Map}
 		if helper != nil {
 			traffic.Helper = func(ctx context.Context, request []byte) ([]byte, error) {
-				return helper(ctx, []string{"map"}, request)
+				return helper(ctx, "map", request)
 			}
 		}
 		host.Traffic = traffic
@@ -91,13 +96,13 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 
 // rootHelper calls the helper that may change nginx and the address map, for an
 // agent that is not root itself: nil when it is.
-func rootHelper(argv []string) func(ctx context.Context, verb []string, input []byte) ([]byte, error) {
+func rootHelper(argv []string) func(ctx context.Context, verb string, input []byte) ([]byte, error) {
 	if os.Geteuid() == 0 || len(argv) == 0 {
 		return nil
 	}
-	return func(ctx context.Context, verb []string, input []byte) ([]byte, error) {
+	return func(ctx context.Context, verb string, input []byte) ([]byte, error) {
 		var out, problems bytes.Buffer
-		command := exec.Cmd{Argv: append(slices.Clone(argv), verb...), Stdin: bytes.NewReader(input), Stdout: &out, Stderr: &problems,
+		command := exec.Cmd{Argv: append(slices.Clone(argv), verb), Stdin: bytes.NewReader(input), Stdout: &out, Stderr: &problems,
 			Env: os.Environ(), Grace: 5 * time.Second}
 		if err := command.Run(ctx); err != nil {
 			return out.Bytes(), fmt.Errorf("%w: %s", err, strings.TrimSpace(problems.String()))
