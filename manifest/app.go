@@ -13,7 +13,19 @@ type App struct {
 	Image    ImageSpec
 	Build    Build
 	Config   map[string]string // dokku.hcl config
-	Procfile *Procfile         // nil when there is no Procfile
+	// Secrets are names of config keys whose values come from the environment of
+	// the client: dokku.hcl secrets.
+	Secrets       []string
+	Formation     map[string]ProcessSpec // dokku.hcl formation "PROC"
+	Domains       *[]string              // nil: not said; empty: none at all
+	Ports         *[]string              // "scheme:host:container"; nil: not said
+	Checks        Checks
+	Storage       *[]Mount // nil: not said
+	DockerOptions DockerOptions
+	Nginx         map[string]string // nginx:set properties by their names in Dokku: client-max-body-size
+	Services      []Service
+	Review        Review
+	Procfile      *Procfile // nil when there is no Procfile
 	AppJSON  *AppJSON          // nil when there is no app.json
 	// ProcfileText and AppJSONText are the files as they stand: they travel
 	// with the release document and as image labels.
@@ -55,6 +67,72 @@ type StaticBuild struct {
 	Dest    string // where they go in the image, default "/app"
 	Command string // web process when there is no Procfile
 }
+
+// ProcessSpec is dokku.hcl's `formation "PROC" { quantity memory cpu stop_timeout max_parallel }`.
+type ProcessSpec struct {
+	Quantity    *int          // nil: not said
+	Memory      int64         // limit in bytes, 0: not said
+	CPU         string        // limit in CPUs as a decimal, "0.5"; empty: not said
+	StopTimeout time.Duration // between TERM and KILL, whole seconds; 0: not said
+	MaxParallel int           // containers started at once, 0: not said
+}
+
+// Checks is dokku.hcl's `checks { disabled skipped wait timeout attempts wait_to_retire }`, the
+// properties of Dokku's checks plugin. Zero: not said.
+type Checks struct {
+	Disabled     []string // process types whose old containers stop first, unchecked; "_all_": every one
+	Skipped      []string // process types that are not checked; "_all_": every one
+	Wait         time.Duration
+	Timeout      time.Duration
+	Attempts     int
+	WaitToRetire time.Duration // most time for old connections to end
+}
+
+// Mount is one entry of dokku.hcl's storage: "HOST_PATH_OR_VOLUME:CONTAINER_PATH[:OPTIONS]".
+type Mount struct {
+	Host      string // absolute path, or a volume's name
+	Container string // absolute path
+	Options   string // "ro", "rw,z"; may be empty
+}
+
+// DockerOptions is dokku.hcl's `docker_options { build deploy run }`: for each phase,
+// options of docker in its own words, one "--option value" an entry. Nil: not said.
+type DockerOptions struct {
+	Build, Deploy, Run []string
+}
+
+// Service is dokku.hcl's `service "NAME" { plugin link }`.
+type Service struct {
+	Name   string
+	Plugin string // postgres, redis, ...
+	Link   bool   // default true
+}
+
+// Review is dokku.hcl's `review { domain ttl max inherit }`: how review apps are made.
+type Review struct {
+	Domain  string        // under which a review app answers
+	TTL     time.Duration // 0: not said
+	Max     int           // most review apps at once, 0: not said
+	Inherit []string      // config keys that a review app takes over; nothing else is
+}
+
+// Server is dokku.hcl's second kind, `server "NAME" { … }`: it describes a host.
+type Server struct {
+	Name    string
+	Address string // as in Host
+	HostKey string
+	Plugins []ServerPlugin    // plugin "NAME" { url committish }
+	Keys    []ServerKey       // ssh_key "NAME" { public_key }
+	Apps    []string          // apps that exist
+	Config  map[string]string // global config
+	Domains *[]string         // global domains, nil: not said
+}
+
+// ServerPlugin is one plugin that a host has.
+type ServerPlugin struct{ Name, URL, Committish string }
+
+// ServerKey is one ssh key that may use a host.
+type ServerKey struct{ Name, PublicKey string }
 
 // Process is one line of a Procfile.
 type Process struct {
