@@ -120,6 +120,7 @@ type ContainerSpec struct {
 	Restart    string // "on-failure:10", "" for none
 	TTY, Stdin bool
 	Memory     int64 // bytes, 0: no limit
+	NanoCPUs   int64 // billionths of a CPU, 0: no limit
 }
 
 // Container is what the engine says of a container.
@@ -135,6 +136,8 @@ type Container struct {
 	Started   time.Time
 	Address   string // on the default bridge or its first network; empty when not running
 	Restarts  int
+	Networks  []string // that it is in, by name
+	Network   string   // that it was created in: a name, or an engine's word: default, host, none, container:ID
 }
 
 // Exit is how a container ended.
@@ -189,6 +192,8 @@ type Site struct {
 	Deployed  bool
 	Template  string            // the app's nginx.conf.sigil; empty: the built-in one
 	Env       map[string]string // for {{ var "X" }}
+	// Properties are the app's nginx:set properties, by their names.
+	Properties map[string]string
 }
 
 // Proxy is nginx. All methods hold the host-wide nginx lock while they change
@@ -198,8 +203,12 @@ type Proxy interface {
 	// other apps that are broken are put aside (last good bytes or a 502 site)
 	// and named in the warnings; an error means nginx cannot work at all.
 	Baseline(ctx context.Context, app string) (warnings []string, err error)
+	// Domain tells why a name cannot be a site's domain, or nil.
+	Domain(name string) error
 	// Render makes the app's file.
 	Render(ctx context.Context, site Site) ([]byte, error)
+	// Diff shows how the app's live file would change, as a unified diff.
+	Diff(app string, conf []byte) (string, error)
 	// Check tests conf as the app's file in a copy of the tree. Nothing live changes.
 	Check(ctx context.Context, app string, conf []byte) error
 	// Swap makes conf the app's live file: the former one is copied to kept

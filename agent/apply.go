@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -79,10 +78,15 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	if err := r.Host.recoverLocked(ctx, r.change.App, r.change.Request); err != nil {
 		return failed(err)
 	}
+	if err := r.matches(ctx); err != nil {
+		return failed(err)
+	}
 	if err := r.load(ctx); err != nil {
 		return failed(err)
 	}
-	if r.unchanged(ctx) {
+	if same, err := r.unchanged(ctx); err != nil {
+		return failed(err)
+	} else if same {
 		return r.verdictFor(r.current, false)
 	}
 	for _, s := range steps() {
@@ -135,52 +139,74 @@ func (r *run) verdictFor(record *Record, changed bool) api.Verdict {
 	return verdict
 }
 
-// load reads what the change starts from, and what it starts with.
+// matches refuses a change that was planned for another state than the app has now.
+func (r *run) matches(ctx context.Context) error {
+	if r.change.State == "" {
+		return nil
+	}
+	now, err := r.Host.StateHash(ctx, r.change.App)
+	if err != nil {
+		return err
+	}
+	if now != r.change.State {
+		return api.Errorf(api.StalePlan, "compare with the plan", "%s has changed since the plan was made", r.change.App).
+			WithHint("look at a new plan: dokku-push plan -o plan.json")
+	}
+	return nil
+}
+
+// load reads what the change starts from, and creates an app that is deployed for the
+// first time.
 func (r *run) load(ctx context.Context) error {
-	settings, err := r.Settings.Read(r.change.App)
+	_, err := r.Settings.Read(r.change.App)
 	if errors.Is(err, ErrNotFound) {
 		if r.change.Kind != Deploy && r.change.Kind != Tag {
 			return noSuchApp(r.change.App)
 		}
-		if err := r.Host.Create(ctx, r.change.App); err != nil {
-			return err
-		}
-		settings, err = r.Settings.Read(r.change.App)
+		err = r.Host.Create(ctx, r.change.App)
 	}
 	if err != nil {
-		return fmt.Errorf("read the settings of %s: %w", r.change.App, err)
+		return err
 	}
-	r.settings = settings
+	return r.look()
+}
+
+// look reads what the change starts from, and changes nothing.
+func (r *run) look() error {
+	app := r.change.App
+	var err error
+	if r.settings, err = r.Settings.Read(app); err != nil {
+		return fmt.Errorf("read the settings of %s: %w", app, err)
+	}
 	global, err := r.Settings.Read("--global")
 	if err != nil {
 		return fmt.Errorf("read the global settings: %w", err)
 	}
 	r.global = global.Env
-	releases, err := r.Ledger.Releases(r.change.App)
+	versions, err := r.Ledger.Versions(app)
 	if err != nil {
-		return fmt.Errorf("read the releases of %s: %w", r.change.App, err)
+		return fmt.Errorf("read the releases of %s: %w", app, err)
 	}
-	current, err := r.Ledger.Current(r.change.App)
-	if err != nil {
-		return fmt.Errorf("read the current release of %s: %w", r.change.App, err)
+	r.version, r.firstEver = 1, len(versions) == 0
+	if !r.firstEver {
+		r.version = versions[len(versions)-1] + 1
 	}
-	r.version = 1
-	for i := range releases {
-		r.version = max(r.version, releases[i].Version+1)
-		if releases[i].Version == current {
-			r.current = &releases[i]
-		}
+	if r.current, err = r.currentRecord(app); err != nil {
+		return fmt.Errorf("read the current release of %s: %w", app, err)
 	}
-	r.firstEver = len(releases) == 0
-	return r.chooseSource(releases)
+	return r.chooseSource()
 }
 
 // chooseSource finds the release that the image comes from when no new one was built.
-func (r *run) chooseSource(releases []Record) error {
+func (r *run) chooseSource() error {
 	switch r.change.Kind {
 	case Deploy, Tag:
 		return nil
 	case Rollback:
+		releases, err := r.Ledger.Releases(r.change.App)
+		if err != nil {
+			return fmt.Errorf("read the releases of %s: %w", r.change.App, err)
+		}
 		target, err := rollbackTarget(r.change.App, releases, r.current, r.change.Release)
 		if err != nil {
 			return err
@@ -197,28 +223,17 @@ func (r *run) chooseSource(releases []Record) error {
 	return nil
 }
 
-// unchanged tells whether what was asked for runs already, just as it would.
-func (r *run) unchanged(ctx context.Context) bool {
-	if r.change.Kind != Deploy || r.current == nil || r.current.Built != r.document.Image.ID ||
-		DocumentDigest(r.document) != DocumentDigest(r.current.Document) {
-		return false
+// unchanged tells whether what was asked for runs already, just as it would: its plan
+// is empty.
+func (r *run) unchanged(ctx context.Context) (bool, error) {
+	if r.change.Kind != Deploy || r.current == nil || r.current.Built != r.document.Image.ID {
+		return false, nil
 	}
-	for key, value := range r.document.Config {
-		if r.settings.Env[key] != value {
-			return false
-		}
-	}
-	running, err := r.Host.instances(ctx, r.change.App)
+	outlook, err := r.outlook(ctx, nil)
 	if err != nil {
-		return false
+		return false, err
 	}
-	have := map[string]int{}
-	for _, i := range running {
-		have[i.Process]++
-	}
-	want := maps.Clone(r.settings.Scale)
-	maps.DeleteFunc(want, func(_ string, n int) bool { return n == 0 })
-	return maps.Equal(have, want)
+	return outlook.same, nil
 }
 
 // cancellable gives a context that ends when somebody asked to cancel the

@@ -31,10 +31,8 @@ func (r *run) parseFiles() error {
 			r.appJSON = appJSON
 		}
 	}
-	for key := range r.document.Config {
-		if err := manifest.EnvKey(key); err != nil {
-			return api.Errorf(api.InvalidManifest, "read the release document", "config: %w", err)
-		}
+	if err := checkDeclared(r.document); err != nil {
+		return err
 	}
 	if mistakes.Failed() {
 		return api.Errorf(api.InvalidManifest, "read the release document", "%w", mistakes)
@@ -49,42 +47,112 @@ type settingsUndo struct {
 }
 
 // planSettings works out the settings of the new release without writing them.
-func (r *run) planSettings(context.Context) (any, error) {
+func (r *run) planSettings(ctx context.Context) (any, error) {
 	before, err := r.Settings.Read(r.change.App)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings: %w", err)
 	}
-	after := before.clone()
-	if r.change.Kind == Rollback {
-		after.Env, after.Scale = maps.Clone(r.from.Settings.Env), maps.Clone(r.from.Settings.Scale)
-	}
-	after.Procfile, after.AppJSON = r.procfileText, r.appJSONText
-	if r.change.Kind == Deploy || r.change.Kind == Tag {
-		if err := r.documentEnv(after.Env); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.formation(&after); err != nil {
+	after, err := r.target(ctx, before)
+	if err != nil {
 		return nil, err
 	}
-	r.detectPorts(&after)
 	if r.ports, err = portMaps(after); err != nil {
+		return nil, err
+	}
+	if err := r.checkDomains(before, after); err != nil {
 		return nil, err
 	}
 	r.settings = after
 	return settingsUndo{Before: before, After: after}, nil
 }
 
-// documentEnv applies the document's config, GIT_REV and app.json's env.
-func (r *run) documentEnv(env map[string]string) error {
+// target is what the change makes of an app's settings.
+func (r *run) target(ctx context.Context, before Settings) (Settings, error) {
+	after := before.clone()
+	if r.change.Kind == Rollback {
+		after.Env, after.Scale = maps.Clone(r.from.Settings.Env), maps.Clone(r.from.Settings.Scale)
+	}
+	after.Procfile, after.AppJSON = r.procfileText, r.appJSONText
+	if r.change.Kind == Deploy || r.change.Kind == Tag {
+		if err := r.declare(ctx, &after); err != nil {
+			return after, err
+		}
+		if err := r.documentEnv(after.Env); err != nil {
+			return after, err
+		}
+	}
+	if err := r.formation(&after); err != nil {
+		return after, err
+	}
+	r.detectPorts(&after)
+	return after, nil
+}
+
+// declare brings in what dokku.hcl says, and takes out what it said in the last
+// release and says no longer.
+func (r *run) declare(ctx context.Context, after *Settings) error {
+	now := declaredIn(r.document)
 	if r.current != nil {
-		for key := range r.current.Document.Config {
-			if _, still := r.document.Config[key]; !still {
-				delete(env, key)
+		former := declaredIn(r.current.Document)
+		usual := after.Domains
+		if former.domains != nil && now.domains == nil {
+			var err error
+			if usual, err = r.Host.DefaultDomains(ctx, r.change.App); err != nil {
+				return err
+			}
+		}
+		former.removeFrom(after, now, usual)
+	}
+	now.putInto(after)
+	return nil
+}
+
+// checkDomains refuses a domain that no site can have, and one that another app has:
+// no domain ever serves another app.
+func (r *run) checkDomains(before, after Settings) error {
+	var fresh []string
+	for _, domain := range after.Domains {
+		if !slices.Contains(before.Domains, domain) {
+			fresh = append(fresh, domain)
+		}
+	}
+	return r.Host.FreeDomains(r.change.App, fresh)
+}
+
+// FreeDomains refuses domains that no site can have or that another app has.
+func (h *Host) FreeDomains(app string, domains []string) error {
+	if len(domains) == 0 {
+		return nil
+	}
+	for _, domain := range domains {
+		if err := h.Proxy.Domain(domain); err != nil {
+			return err
+		}
+	}
+	apps, err := h.Settings.Apps()
+	if err != nil {
+		return fmt.Errorf("list the apps: %w", err)
+	}
+	for _, other := range apps {
+		if other == app {
+			continue
+		}
+		settings, err := h.Settings.Read(other)
+		if err != nil {
+			return fmt.Errorf("read the domains of %s: %w", other, err)
+		}
+		for _, domain := range domains {
+			if slices.Contains(settings.Domains, domain) {
+				return api.Errorf(api.Precondition, "take the domain", "%s belongs to the app %s", domain, other).
+					WithHint("take it from there first: domains:remove %s %s", other, domain)
 			}
 		}
 	}
-	maps.Copy(env, r.document.Config)
+	return nil
+}
+
+// documentEnv applies GIT_REV and app.json's env.
+func (r *run) documentEnv(env map[string]string) error {
 	if r.document.Source.Revision != "" {
 		env["GIT_REV"] = r.document.Source.Revision
 	}
@@ -97,6 +165,10 @@ func (r *run) documentEnv(env map[string]string) error {
 		}
 		switch {
 		case declared.Secret && !isSet:
+			if r.planning {
+				env[key] = "made when it is needed"
+				continue
+			}
 			secret := make([]byte, 32)
 			if _, err := rand.Read(secret); err != nil {
 				return fmt.Errorf("make the secret %s: %w", key, err)
@@ -131,7 +203,8 @@ func (r *run) formation(after *Settings) error {
 		if !known && name == "web" {
 			n = 1
 		}
-		if declared, ok := r.appJSON.Formation[name]; ok && declared.Quantity != nil && r.change.Kind != Rollback {
+		_, above := declaredIn(r.document).scale[name] // dokku.hcl is over app.json
+		if declared, ok := r.appJSON.Formation[name]; ok && declared.Quantity != nil && r.change.Kind != Rollback && !above {
 			n = *declared.Quantity
 		}
 		if wanted, ok := r.change.Scale[name]; ok {
@@ -180,28 +253,60 @@ func (r *run) applySettings(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("write the settings: %w", err)
 	}
+	return r.settingsHooks(ctx, undo.Before, undo.After)
+}
+
+// settingsHooks tells the plugins what changed: of a secret the name alone, of plain
+// config the value too (PLUGIN-CONTRACT 4.1).
+func (r *run) settingsHooks(ctx context.Context, before, after Settings) error {
+	app := r.change.App
 	var set, unset []string
-	for _, key := range slices.Sorted(maps.Keys(undo.After.Env)) {
-		if former, had := undo.Before.Env[key]; !had || former != undo.After.Env[key] {
-			set = append(set, key+"="+undo.After.Env[key])
+	for _, key := range slices.Sorted(maps.Keys(after.Env)) {
+		if former, had := before.Env[key]; had && former == after.Env[key] {
+			continue
+		}
+		if r.secret(key) {
+			set = append(set, key)
+		} else {
+			set = append(set, key+"="+after.Env[key])
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(undo.Before.Env)) {
-		if _, still := undo.After.Env[key]; !still {
+	for _, key := range slices.Sorted(maps.Keys(before.Env)) {
+		if _, still := after.Env[key]; !still {
 			unset = append(unset, key)
 		}
 	}
-	if len(set) > 0 {
-		if err := r.fire(ctx, api.ReleaseFailed, "post-config-update", append([]string{r.change.App, "set"}, set...)...); err != nil {
-			return err
+	added, removed := lacking(before.Domains, after.Domains), lacking(after.Domains, before.Domains)
+	for _, hook := range []struct {
+		due  bool
+		name string
+		args []string
+	}{
+		{len(set) > 0, "post-config-update", append([]string{app, "set"}, set...)},
+		{len(unset) > 0, "post-config-update", append([]string{app, "unset"}, unset...)},
+		{len(added) > 0, "post-domains-update", append([]string{app, "add"}, added...)},
+		{len(removed) > 0, "post-domains-update", append([]string{app, "remove"}, removed...)},
+		{!slices.Equal(before.Ports, after.Ports) && len(after.Ports) > 0, "post-proxy-ports-update", []string{app, "set"}},
+		{!slices.Equal(before.Ports, after.Ports) && len(after.Ports) == 0, "post-proxy-ports-update", []string{app, "clear"}},
+	} {
+		if !hook.due {
+			continue
 		}
-	}
-	if len(unset) > 0 {
-		if err := r.fire(ctx, api.ReleaseFailed, "post-config-update", append([]string{r.change.App, "unset"}, unset...)...); err != nil {
+		if err := r.fire(ctx, api.ReleaseFailed, hook.name, hook.args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// secret tells whether a config key came as a secret.
+func (r *run) secret(key string) bool {
+	return slices.Contains(r.document.Secrets, key) || r.appJSON != nil && r.appJSON.Env[key].Secret
+}
+
+// lacking are the values of a list that another has not.
+func lacking(other, list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(value string) bool { return slices.Contains(other, value) })
 }
 
 // refresh reads the config and the domains once more: plugins may have called
@@ -252,7 +357,7 @@ func (s *Settings) apply(from, to Settings) {
 	*s = s.clone()
 	applyMap(s.Env, from.Env, to.Env)
 	applyMap(s.Scale, from.Scale, to.Scale)
-	applyMap(s.Properties, from.Properties, to.Properties)
+	applyProperties(s.Properties, from.Properties, to.Properties)
 	if !slices.Equal(from.Domains, to.Domains) {
 		s.Domains = slices.Clone(to.Domains)
 	}
@@ -265,6 +370,27 @@ func (s *Settings) apply(from, to Settings) {
 	}{{&s.Procfile, from.Procfile, to.Procfile}, {&s.AppJSON, from.AppJSON, to.AppJSON}, {&s.Template, from.Template, to.Template}} {
 		if text.from != text.to {
 			*text.now = text.to
+		}
+	}
+}
+
+// applyProperties is applyMap, but lists are changed line by line.
+func applyProperties(now, from, to map[string]string) {
+	values := func(of map[string]string) map[string]string {
+		of = maps.Clone(of)
+		maps.DeleteFunc(of, func(property, _ string) bool { return isList(property) })
+		return of
+	}
+	applyMap(now, values(from), values(to))
+	lists := map[string]bool{}
+	for _, of := range []map[string]string{from, to} {
+		for property := range of {
+			lists[property] = isList(property)
+		}
+	}
+	for property, list := range lists {
+		if list {
+			applyLines(now, property, from[property], to[property])
 		}
 	}
 }

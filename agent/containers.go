@@ -153,15 +153,38 @@ func (r *run) start(ctx context.Context) error {
 	return r.each(func(n int) error { return r.startOne(ctx, &r.fresh[n]) })
 }
 
-// each does something to all new containers at once and returns every failure.
+// each does something to all new containers at once, to as many of a process type as
+// its max_parallel allows, and returns every failure.
 func (r *run) each(do func(n int) error) error {
 	var wait sync.WaitGroup
 	failures := make([]error, len(r.fresh))
-	for n := range r.fresh {
-		wait.Go(func() { failures[n] = do(n) })
+	places := map[string]chan struct{}{}
+	for _, i := range r.fresh {
+		if places[i.Process] == nil {
+			places[i.Process] = make(chan struct{}, r.parallel(i.Process))
+		}
+	}
+	for n, i := range r.fresh {
+		wait.Go(func() {
+			places[i.Process] <- struct{}{}
+			defer func() { <-places[i.Process] }()
+			failures[n] = do(n)
+		})
 	}
 	wait.Wait()
 	return errors.Join(failures...)
+}
+
+// parallel is how many containers of a process type are started at once: dokku.hcl's
+// max_parallel, app.json's, or all.
+func (r *run) parallel(process string) int {
+	if n, err := strconv.Atoi(r.settings.Properties[processProperty("ps", process, "max-parallel")]); err == nil && n > 0 {
+		return n
+	}
+	if r.appJSON != nil && r.appJSON.Formation[process].MaxParallel > 0 {
+		return r.appJSON.Formation[process].MaxParallel
+	}
+	return mostContainers
 }
 
 // sortContainers splits what there is into what stays and what goes, and returns
@@ -228,6 +251,10 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	if err != nil {
 		return ContainerSpec{}, err
 	}
+	own, err := declaredArgs(r.settings, optionsDeploy)
+	if err != nil {
+		return ContainerSpec{}, err
+	}
 	suffix := make([]byte, 5)
 	if _, err := rand.Read(suffix); err != nil {
 		return ContainerSpec{}, err
@@ -240,10 +267,11 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	if i.Process == "web" {
 		env["PORT"] = strconv.Itoa(webPort(r.ports))
 	}
+	memory, cpus := limits(r.settings, i.Process)
 	return ContainerSpec{
 		Name: i.finalName(app) + ".upcoming-" + hex.EncodeToString(suffix), Image: r.image.ID,
-		Cmd: r.command(i.Process), Env: env, Labels: labels, Args: append(args, more...),
-		Init: true, Restart: r.restartPolicy(),
+		Cmd: r.command(i.Process), Env: env, Labels: labels, Args: slices.Concat(own, args, more),
+		Init: true, Restart: r.restartPolicy(), Memory: memory, NanoCPUs: cpus,
 	}, nil
 }
 

@@ -99,7 +99,7 @@ func (r *run) fetch(ctx context.Context) error {
 	}
 	image, err := r.Images.Image(ctx, undo.ID)
 	if err != nil {
-		return api.Errorf(api.ShipFailed, "verify the image", "the engine has pulled %s but holds no image %s: the manifest names another config", r.document.Image.Manifest, undo.ID)
+		return fmt.Errorf("look at the image %s: %w", undo.ID, err)
 	}
 	if err := r.fits(ctx, image); err != nil {
 		return err
@@ -148,7 +148,7 @@ func (r *run) pull(ctx context.Context) error {
 			return api.Errorf(api.ShipFailed, "pull "+ref, "%w", err).
 				WithHint("can this host reach the registry, and do the client's credentials allow pulling?")
 		}
-		return nil
+		return r.pulled(ctx, ref)
 	}
 	offer, err := r.Blobs.Listen(ctx, r.change.App)
 	if err != nil {
@@ -165,11 +165,27 @@ func (r *run) pull(ctx context.Context) error {
 	if err != nil {
 		return api.Errorf(api.ShipFailed, "pull the image from the agent's store", "%w", err)
 	}
+	if err := r.pulled(ctx, ref); err != nil {
+		return err
+	}
 	// The name it was pulled by holds a port that nobody serves in a moment.
 	if err := r.Images.Tag(ctx, wanted.ID, imageName(r.change.App, fmt.Sprintf("v%d", r.version))); err != nil {
 		return fmt.Errorf("tag the image: %w", err)
 	}
 	return ignoreNotFound(r.Images.Untag(ctx, ref))
+}
+
+// pulled verifies that what came is the image asked for; if it is another, it goes again.
+func (r *run) pulled(ctx context.Context, ref string) error {
+	wanted := r.document.Image
+	if _, err := r.Images.Image(ctx, wanted.ID); !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	failure := api.Errorf(api.ShipFailed, "verify the image", "the engine has pulled %s but holds no image %s: the manifest names another config", wanted.Manifest, wanted.ID)
+	if err := ignoreNotFound(r.Images.Untag(context.WithoutCancel(ctx), ref)); err != nil {
+		return failure.WithHint("%s is still on the host: %v", ref, err)
+	}
+	return failure
 }
 
 func ignoreNotFound(err error) error {
@@ -186,6 +202,10 @@ func undoFetch(ctx context.Context, h *Host, app string, data json.RawMessage) e
 		return err
 	}
 	latest := imageName(app, tag)
+	now, err := h.Images.Image(ctx, latest) // a commit perhaps, which has this name alone
+	if ignoreNotFound(err) != nil {
+		return fmt.Errorf("look at the image %s: %w", latest, err)
+	}
 	if undo.Latest != "" {
 		err = h.Images.Tag(ctx, undo.Latest, latest)
 	} else {
@@ -196,6 +216,11 @@ func undoFetch(ctx context.Context, h *Host, app string, data json.RawMessage) e
 	}
 	if err := ignoreNotFound(h.Images.Untag(ctx, undo.Tag)); err != nil {
 		return fmt.Errorf("remove the tag %s: %w", undo.Tag, err)
+	}
+	if now.ID != "" && now.ID != undo.ID {
+		if err := h.dropImage(ctx, app, now.ID); err != nil {
+			return err
+		}
 	}
 	if undo.Had {
 		return nil

@@ -203,7 +203,7 @@ func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
 			return err
 		}
 		for _, i := range running {
-			if err := ignoreNotFound(h.Containers.Stop(ctx, i.ID, seconds(settings, "ps/stop-timeout-seconds", defaultStopTimeout))); err != nil {
+			if err := ignoreNotFound(h.Containers.Stop(ctx, i.ID, stopTimeout(settings, i.Process))); err != nil {
 				return fmt.Errorf("stop %s: %w", i.Name, err)
 			}
 		}

@@ -61,6 +61,17 @@ func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
 	return state, err
 }
 
+// StateHash is the hash of an app's state alone (DESIGN 6).
+func (h *Host) StateHash(ctx context.Context, app string) (string, error) {
+	err := h.Exists(app)
+	if api.AsError(err) != nil && api.AsError(err).Code == api.NotFound {
+		return hashOf("no app"), nil
+	} else if err != nil {
+		return "", err
+	}
+	return h.hash(ctx, app)
+}
+
 // attempts fills in the last request and the one that is not finished.
 func (h *Host) attempts(app string, state *api.AppState) error {
 	requests, err := h.Ledger.Requests(app)
@@ -90,7 +101,7 @@ func (h *Host) attempts(app string, state *api.AppState) error {
 // hash is the state hash of DESIGN 6: two equal hashes are the same state.
 func (h *Host) hash(ctx context.Context, app string) (string, error) {
 	sum := sha256.New()
-	folders := []string{h.Places.App(app), filepath.Join(h.Places.Lib, "config", app), filepath.Join(h.Places.AppData(app), "releases"), filepath.Join(h.Places.AppData(app), "files")}
+	folders := []string{h.Places.App(app), filepath.Join(h.Places.Lib, "config", app), filepath.Join(h.Places.AppData(app), "files")}
 	properties, err := filepath.Glob(filepath.Join(h.Places.Lib, "config", "*", app))
 	if err != nil {
 		return "", err
@@ -99,6 +110,9 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 		if err := hashTree(sum, folder); err != nil {
 			return "", fmt.Errorf("hash the files of %s: %w", app, err)
 		}
+	}
+	if err := h.hashReleases(sum, app); err != nil {
+		return "", err
 	}
 	loaded, err := os.ReadFile(h.Places.NginxLoaded(app))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -129,6 +143,21 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 		fmt.Fprintf(sum, "image %s %s\n", name, image.ID)
 	}
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// hashReleases adds which releases there are and which is current. A record never
+// changes once it is written, so that none has to be read.
+func (h *Host) hashReleases(sum io.Writer, app string) error {
+	versions, err := h.Ledger.Versions(app)
+	if err != nil {
+		return err
+	}
+	current, err := h.Ledger.Current(app)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(sum, "releases %v current %d\n", versions, current)
+	return nil
 }
 
 // retiring tells a former container, which waits for its last connections: that it goes

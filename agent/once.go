@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -46,6 +47,10 @@ func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra 
 	if err != nil {
 		return 0, api.Errorf(api.Precondition, "read the answer of docker-args-run", "%w: %s", err, strings.TrimSpace(answer.String()))
 	}
+	own, err := declaredArgs(settings, optionsRun)
+	if err != nil {
+		return 0, err
+	}
 	env := cloned(global.Env)
 	maps.Copy(env, settings.Env)
 	maps.Copy(env, extra)
@@ -56,7 +61,7 @@ func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra 
 	name := fmt.Sprintf("%s.run.%d", app, binary.BigEndian.Uint32(random))
 	env["DYNO"] = strings.TrimPrefix(name, app+".")
 	id, err := h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Cmd: command, Env: env,
-		Labels: h.labels(app, "run"), Args: args, Init: true, Stdin: streams.In != nil})
+		Labels: h.labels(app, "run"), Args: slices.Concat(own, args), Init: true, Stdin: streams.In != nil})
 	if err != nil {
 		return 0, fmt.Errorf("create the container: %w", err)
 	}

@@ -67,13 +67,12 @@ func undoRecord(_ context.Context, h *Host, app string, data json.RawMessage) er
 func (r *run) after(ctx context.Context) *api.Error {
 	app := r.change.App
 	var failures []error
-	_, _, err := r.Settings.Change(app, func(now *Settings) error {
-		*now = now.clone()
-		now.Properties["common/deployed"], now.Properties["ps/restore"] = "true", "true"
-		return nil
-	})
-	if err != nil {
-		failures = append(failures, fmt.Errorf("mark %s as deployed: %w", app, err))
+	// Before the verdict, so that no moment is left in which a dead process forgets them.
+	if err := r.mark(markRetire, stateBegin, retireMark{Containers: r.old}); err != nil {
+		r.warn("should this process die, the former containers stay until the next deploy: %v", err)
+	}
+	if err := r.Host.markDeployed(app); err != nil {
+		failures = append(failures, err)
 	}
 	if r.change.Kind == Deploy && r.document.Image.Registry == "" {
 		if err := r.Blobs.Drop(app, r.document.Image.Manifest); err != nil {
@@ -104,6 +103,19 @@ func (r *run) after(ctx context.Context) *api.Error {
 	first := api.AsError(failures[0])
 	return &api.Error{Code: api.HookFailed, Op: first.Op, Message: first.Message, Failure: first.Failure,
 		Hint: "release v" + strconv.Itoa(r.version) + " is live; only what runs after a deploy failed"}
+}
+
+// markDeployed says that the app runs, and is to run again after a restart.
+func (h *Host) markDeployed(app string) error {
+	_, _, err := h.Settings.Change(app, func(now *Settings) error {
+		*now = now.clone()
+		now.Properties["common/deployed"], now.Properties["ps/restore"] = "true", "true"
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("mark %s as deployed: %w", app, err)
+	}
+	return nil
 }
 
 // firstDeploy runs scripts.postdeploy, once in the app's life: it is marked before

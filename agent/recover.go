@@ -24,6 +24,19 @@ func (h *Host) Recover(ctx context.Context, app string) error {
 	return errors.Join(h.recoverLocked(ctx, app, ""), lock.Unlock())
 }
 
+// RecoverUnfinished is Recover for an app whose last request has no verdict. It writes
+// nothing where there is nothing to recover.
+func (h *Host) RecoverUnfinished(ctx context.Context, app string) error {
+	var state api.AppState
+	if h.Exists(app) != nil {
+		return nil
+	}
+	if err := h.attempts(app, &state); err != nil || state.Unfinished == "" {
+		return err
+	}
+	return h.Recover(ctx, app)
+}
+
 // recoverLocked is Recover for one who holds the lock. The request named is the
 // caller's own, which is not looked at.
 func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
@@ -92,10 +105,27 @@ func (h *Host) finish(ctx context.Context, app, request string, record *Record) 
 	verdict := api.Verdict{OK: true, Changed: true, Release: record.Version, Built: record.Built, Run: record.Run,
 		URLs:  h.urls(app, record.Settings),
 		Error: api.Errorf(api.HookFailed, "finish the deploy", "the deploy process was killed after release v%d was live; post-deploy hooks may not have run", record.Version)}
-	if err := h.close(app, request, verdict); err != nil {
+	stale, err := h.stale(ctx, app)
+	if err == nil {
+		err = h.markDeployed(app)
+	}
+	if err != nil {
 		return err
 	}
-	return h.retireStale(ctx, app, record.Settings)
+	// Before the verdict: whoever finds one believes that only the retirement may be open.
+	undo, err := json.Marshal(retireMark{Containers: stale})
+	if err == nil {
+		mark := Entry{Time: time.Now(), Mark: &Mark{Step: markRetire, State: stateBegin, Undo: undo}}
+		err = h.append(app, request, mark, verdictEntry(verdict))
+	}
+	if err != nil {
+		return err
+	}
+	entries, err := h.Ledger.ReadJournal(app, request, 0)
+	if err != nil {
+		return fmt.Errorf("read the journal of %s: %w", request, err)
+	}
+	return h.retireAgain(ctx, app, request, entries)
 }
 
 // retireAgain goes on with a retirement that was cut.
@@ -123,18 +153,14 @@ func (h *Host) retireAgain(ctx context.Context, app, request string, entries []E
 	if err := h.retireAll(ctx, app, settings, open.Containers); err != nil {
 		return err
 	}
-	journal, _, err := h.Ledger.Begin(app, request)
-	if err != nil {
-		return fmt.Errorf("open the journal: %w", err)
-	}
-	return errors.Join(journal.Write(Entry{Time: time.Now(), Mark: &Mark{Step: markRetire, State: stateDone}}), journal.Close())
+	return h.append(app, request, Entry{Time: time.Now(), Mark: &Mark{Step: markRetire, State: stateDone}})
 }
 
-// retireStale retires every container of the app that has not a final name.
-func (h *Host) retireStale(ctx context.Context, app string, settings Settings) error {
+// stale lists the containers of the app that have no final name.
+func (h *Host) stale(ctx context.Context, app string) ([]instance, error) {
 	all, err := h.appContainers(ctx, app)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var stale []instance
 	for _, c := range all {
@@ -142,17 +168,31 @@ func (h *Host) retireStale(ctx context.Context, app string, settings Settings) e
 			stale = append(stale, i)
 		}
 	}
-	return h.retireAll(ctx, app, settings, stale)
+	return stale, nil
 }
 
 // close writes a verdict into a journal that has none.
 func (h *Host) close(app, request string, verdict api.Verdict) error {
+	return h.append(app, request, verdictEntry(verdict))
+}
+
+// append adds to the journal of a process that is no more.
+func (h *Host) append(app, request string, entries ...Entry) error {
 	journal, _, err := h.Ledger.Begin(app, request)
 	if err != nil {
 		return fmt.Errorf("open the journal: %w", err)
 	}
-	event := &api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &verdict}
-	return errors.Join(journal.Write(Entry{Time: event.Time, Event: event}), journal.Close())
+	for _, entry := range entries {
+		if err == nil {
+			err = journal.Write(entry)
+		}
+	}
+	return errors.Join(err, journal.Close())
+}
+
+func verdictEntry(verdict api.Verdict) Entry {
+	now := time.Now()
+	return Entry{Time: now, Event: &api.Event{Type: api.EventVerdict, Time: now, Verdict: &verdict}}
 }
 
 func (h *Host) currentRecord(app string) (*Record, error) {
@@ -160,16 +200,13 @@ func (h *Host) currentRecord(app string) (*Record, error) {
 	if err != nil || current == 0 {
 		return nil, err
 	}
-	releases, err := h.Ledger.Releases(app)
-	if err != nil {
+	record, err := h.Ledger.Release(app, current)
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("release v%d of %s is current but has no record", current, app)
+	} else if err != nil {
 		return nil, err
 	}
-	for n := range releases {
-		if releases[n].Version == current {
-			return &releases[n], nil
-		}
-	}
-	return nil, fmt.Errorf("release v%d of %s is current but has no record", current, app)
+	return &record, nil
 }
 
 func alive(pid int) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -21,11 +22,9 @@ const (
 )
 
 // retire is step 11: the old containers are stopped as soon as nobody is connected
-// to them any more. It runs after the verdict, without the app's lock.
+// to them any more. It runs after the verdict, without the app's lock; what it is to
+// retire was marked before the verdict.
 func (r *run) retire(ctx context.Context) {
-	if err := r.mark(markRetire, stateBegin, retireMark{Containers: r.old}); err != nil {
-		return // the disk is full: recovery finds the old containers by their names
-	}
 	if err := r.Host.retireAll(ctx, r.change.App, r.settings, r.old); err != nil {
 		return // left in the journal: the next command or the watch tries again
 	}
@@ -63,7 +62,7 @@ func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i i
 			return fmt.Errorf("drain %s: %w", i.Name, err)
 		}
 	}
-	err = h.Containers.Stop(ctx, i.ID, seconds(settings, "ps/stop-timeout-seconds", defaultStopTimeout))
+	err = h.Containers.Stop(ctx, i.ID, stopTimeout(settings, i.Process))
 	if err == nil {
 		err = h.Containers.Remove(ctx, i.ID)
 	}
@@ -73,6 +72,11 @@ func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i i
 		return fmt.Errorf("retire %s: %w", i.Name, err)
 	}
 	return nil
+}
+
+// stopTimeout is the time between TERM and KILL: the process type's own, else the app's.
+func stopTimeout(settings Settings, process string) time.Duration {
+	return seconds(settings, processProperty("ps", process, "stop-timeout-seconds"), seconds(settings, "ps/stop-timeout-seconds", defaultStopTimeout))
 }
 
 func seconds(settings Settings, property string, otherwise time.Duration) time.Duration {
@@ -85,17 +89,23 @@ func seconds(settings Settings, property string, otherwise time.Duration) time.D
 // prune lets the images of old releases go: the last five stay, and the current
 // one. What cannot be removed now is removed the next time; no verdict depends on it.
 func (h *Host) prune(ctx context.Context, app string) {
-	releases, err := h.Ledger.Releases(app)
+	versions, err := h.Ledger.Versions(app)
 	current, currentErr := h.Ledger.Current(app)
-	if err != nil || currentErr != nil || len(releases) <= keptReleases {
+	names, namesErr := h.Images.Names(ctx, "dokku/"+app)
+	if errors.Join(err, currentErr, namesErr) != nil || len(versions) <= keptReleases {
 		return
 	}
-	for _, record := range releases[:len(releases)-keptReleases] {
-		if record.Version == current {
+	for _, version := range versions[:len(versions)-keptReleases] {
+		name := imageName(app, "v"+strconv.Itoa(version))
+		if version == current || !slices.Contains(names, name) {
 			continue
 		}
-		if err := ignoreNotFound(h.Images.Untag(ctx, imageName(app, "v"+strconv.Itoa(record.Version)))); err == nil {
-			_ = h.dropImage(ctx, app, record.Run)
+		image, err := h.Images.Image(ctx, name)
+		if err == nil {
+			err = h.Images.Untag(ctx, name)
+		}
+		if err == nil {
+			_ = h.dropImage(ctx, app, image.ID)
 		}
 	}
 }

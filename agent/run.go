@@ -36,6 +36,7 @@ type run struct {
 	changedBy                 []string          // scripts and plugins that committed onto the image
 	ports                     []PortMap
 	firstEver                 bool // no release of this app was ever recorded
+	planning                  bool // only a plan is made: nothing may be written
 
 	fresh []instance // created by this change
 	kept  []instance // running already and staying

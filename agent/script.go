@@ -18,6 +18,10 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 	if err != nil {
 		return "", err
 	}
+	own, err := declaredArgs(r.settings, optionsDeploy)
+	if err != nil {
+		return "", err
+	}
 	suffix := make([]byte, 5)
 	if _, err := rand.Read(suffix); err != nil {
 		return "", err
@@ -29,7 +33,7 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 	command := scriptCommand(script)
 	id, err := r.Containers.Create(ctx, ContainerSpec{
 		Name: r.change.App + "." + strings.ReplaceAll(phase, ".", "-") + "." + hex.EncodeToString(suffix), Image: r.image.ID,
-		Entrypoint: command[:1], Cmd: command[1:], Env: env, Labels: labels, Args: withoutServing(args), Init: true,
+		Entrypoint: command[:1], Cmd: command[1:], Env: env, Labels: labels, Args: withoutServing(slices.Concat(own, args)), Init: true,
 	})
 	if err != nil {
 		return "", api.Errorf(api.ReleaseFailed, "run "+phase, "%w", err)

@@ -3,9 +3,13 @@ package agent
 import (
 	"encoding/json"
 	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // HostConfig is how a host was set up, by `dokku-agent install` or `serve`.
@@ -47,23 +51,52 @@ type Settings struct {
 	Domains    []string          `json:"domains,omitempty"`    // $ROOT/APP/VHOST
 	Scale      map[string]int    `json:"scale,omitempty"`      // property list ps/APP/scale, PROC=N
 	Ports      []string          `json:"ports,omitempty"`      // property list ports/APP/map, scheme:host:container
-	Properties map[string]string `json:"properties,omitempty"` // the single-valued ones that the transaction reads: KnownProperties
+	Properties map[string]string `json:"properties,omitempty"` // those that the transaction reads: KnownProperty
 	Procfile   string            `json:"procfile,omitempty"`   // text of the current release's Procfile
 	AppJSON    string            `json:"app_json,omitempty"`
 	Template   string            `json:"template,omitempty"` // nginx.conf.sigil
 }
 
-// KnownProperties are the single-valued properties that are part of Settings,
-// as "plugin/key".
+// knownProperties are the properties that are part of Settings, as "plugin/key".
 var knownProperties = []string{
 	"apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata",
 	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
-	"common/deployed", "ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
+	"common/deployed", "docker-options/_default_.build", "docker-options/_default_.deploy", "docker-options/_default_.run",
+	"ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
 	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd",
 }
 
-// KnownProperties returns their list, sorted.
-func KnownProperties() []string { return append([]string(nil), knownProperties...) }
+// processProperties are those that each process type may have, as "plugin/PROCESS.key".
+var processProperties = []string{"ps/stop-timeout-seconds", "ps/max-parallel", "resource/limit.memory", "resource/limit.cpu"}
+
+// PropertyPlugins are the plugins whose properties are part of Settings, sorted.
+func PropertyPlugins() []string {
+	return []string{"app-json", "apps", "checks", "common", "docker-options", "nginx", "ports", "proxy", "ps", "resource"}
+}
+
+var nginxProperty = regexp.MustCompile(`^nginx/[a-z0-9]+(-[a-z0-9]+)*$`)
+
+// KnownProperty tells whether a property, "plugin/key", is part of Settings: the ones
+// that the transaction reads, and all that nginx:set knows.
+func KnownProperty(name string) bool {
+	if slices.Contains(knownProperties, name) || nginxProperty.MatchString(name) {
+		return true
+	}
+	plugin, rest, _ := strings.Cut(name, "/")
+	process, key, ok := strings.Cut(rest, ".")
+	return ok && manifest.ProcessName(process) == nil && slices.Contains(processProperties, plugin+"/"+key)
+}
+
+// of returns the properties of one plugin, by their keys alone.
+func (s Settings) of(plugin string) map[string]string {
+	found := map[string]string{}
+	for name, value := range s.Properties {
+		if key, ok := strings.CutPrefix(name, plugin+"/"); ok {
+			found[key] = value
+		}
+	}
+	return found
+}
 
 // SettingsStore keeps settings on disk.
 type SettingsStore interface {
@@ -77,6 +110,9 @@ type SettingsStore interface {
 	Apps() ([]string, error)
 	// Create makes the app's folders; an app that exists is an error.
 	Create(app string) error
+	// Fingerprint tells whether two texts are the same without telling them: it is
+	// made with a key that never leaves the host.
+	Fingerprint(text string) (string, error)
 	// Destroy removes every file of the app, releases and journals too.
 	Destroy(app string) error
 }
@@ -84,6 +120,10 @@ type SettingsStore interface {
 // Ledger keeps releases, journals and locks.
 type Ledger interface {
 	Releases(app string) ([]Record, error) // oldest first
+	// Versions lists the releases there are, oldest first, without reading them.
+	Versions(app string) ([]int, error)
+	// Release reads one; ErrNotFound when there is none.
+	Release(app string, version int) (Record, error)
 	// Save writes a record; one that exists is never changed.
 	Save(app string, record Record) error
 	// Current returns the version that runs, 0 for none; SetCurrent records it.

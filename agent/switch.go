@@ -162,7 +162,7 @@ func (h *Host) render(ctx context.Context, app string, settings Settings, ports 
 		sort.Strings(list)
 	}
 	conf, err := h.Proxy.Render(ctx, Site{App: app, Domains: settings.Domains, Ports: ports, Listeners: listeners,
-		Deployed: len(backends) > 0, Template: settings.Template, Env: env})
+		Deployed: len(backends) > 0, Template: settings.Template, Env: env, Properties: settings.of("nginx")})
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,10 @@ package agent
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+
+	"github.com/dokku-push/dokku-push/api"
 )
 
 // SplitWords splits text at blanks; single and double quotes and backslashes
@@ -46,4 +49,24 @@ func SplitWords(text string) ([]string, error) {
 		words = append(words, word.String())
 	}
 	return words, nil
+}
+
+// declaredArgs are the docker options that an app's settings say for a phase.
+func declaredArgs(settings Settings, property string) ([]string, error) {
+	var args []string
+	for _, line := range linesOf(settings.Properties[property]) {
+		words, err := SplitWords(line)
+		if err != nil {
+			return nil, api.Errorf(api.Precondition, "read the docker options", "%w: %s", err, line).WithHint("docker-options:remove it")
+		}
+		args = append(args, words...)
+	}
+	return args, nil
+}
+
+// limits are what a process type may use at most; 0: no limit.
+func limits(settings Settings, process string) (memory, nanoCPUs int64) {
+	memory, _ = strconv.ParseInt(settings.Properties[processProperty("resource", process, "limit.memory")], 10, 64)
+	cpus, _ := strconv.ParseFloat(settings.Properties[processProperty("resource", process, "limit.cpu")], 64)
+	return memory, int64(cpus * 1e9)
 }

@@ -9,7 +9,10 @@
 // channel is one connection; a client keeps at most MaxChannels open.
 //
 //	GET    /v1/hello                             Hello
+//	GET    /v1/doctor                            Diagnosis; header TimeHeader
 //	GET    /v1/apps/{app}                        AppState
+//	GET    /v1/apps/{app}/drift                  Drift
+//	POST   /v1/apps/{app}/plan                   PlanRequest -> Plan
 //	POST   /v1/apps/{app}/releases               ReleaseRequest, answered by events
 //	GET    /v1/apps/{app}/releases/{id}          the same events again; id is a request id or vN; ?offset=N skips N events
 //	DELETE /v1/apps/{app}/releases/{id}          cancel at the next safe point; answered by Verdict when undone

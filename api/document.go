@@ -7,7 +7,13 @@ type ReleaseRequest struct {
 	RegistryAuth *RegistryAuth `json:"registry_auth,omitempty"`
 	// LockWait is how many seconds to wait for another deploy of the app.
 	LockWait int `json:"lock_wait,omitempty"`
+	// State travels in the header IfMatch; empty: any state will do.
+	State string `json:"-"`
 }
+
+// IfMatch is the header with the state hash that a release was planned for: on any
+// other state the host refuses with StalePlan (DESIGN 5).
+const IfMatch = "If-Match"
 
 // ReleaseDocument is what a client asks a host to run. Two equal documents ask
 // for the same thing.
@@ -20,6 +26,40 @@ type ReleaseDocument struct {
 	// Config is dokku.hcl's config block. A key of the last release that is
 	// no longer named is unset; a key never named is left alone.
 	Config map[string]string `json:"config,omitempty"`
+	// Secrets names the keys of Config whose values are secret.
+	Secrets []string `json:"secrets,omitempty"`
+	// Declared is what else dokku.hcl says; nil: nothing.
+	Declared *Declared `json:"declared,omitempty"`
+}
+
+// Declared is dokku.hcl's part of an app's settings on the host. What the last release
+// named and this one does not is removed; what neither names is left alone.
+type Declared struct {
+	Formation map[string]Process `json:"formation,omitempty"` // by process type
+	Domains   *[]string          `json:"domains,omitempty"`   // nil: not said, empty: none
+	Ports     *[]string          `json:"ports,omitempty"`     // scheme:host:container
+	Checks    map[string]string  `json:"checks,omitempty"`    // checks:set properties: default-wait, wait-to-retire, disabled, skipped
+	Storage   []string           `json:"storage,omitempty"`   // HOST:CONTAINER[:OPTIONS]
+	// DockerOptions are options in docker's own words by phase: build, deploy, run.
+	DockerOptions map[string][]string `json:"docker_options,omitempty"`
+	Nginx         map[string]string   `json:"nginx,omitempty"` // nginx:set properties
+	Services      []Service           `json:"services,omitempty"`
+}
+
+// Process is how many containers a process type has, and within which limits.
+type Process struct {
+	Quantity    *int   `json:"quantity,omitempty"`
+	Memory      int64  `json:"memory,omitempty"`       // bytes
+	CPU         string `json:"cpu,omitempty"`          // CPUs, a decimal
+	StopTimeout int    `json:"stop_timeout,omitempty"` // seconds
+	MaxParallel int    `json:"max_parallel,omitempty"`
+}
+
+// Service is a plugin's service that the app is to be linked to.
+type Service struct {
+	Plugin string `json:"plugin"`
+	Name   string `json:"name"`
+	Link   bool   `json:"link"`
 }
 
 // Image names an image by its digests.

@@ -12,6 +12,7 @@ const (
 	EventOutput   EventType = "output"
 	EventWarning  EventType = "warning"
 	EventProgress EventType = "progress"
+	EventPlan     EventType = "plan" // of the client: what the push is about to change
 	EventVerdict  EventType = "verdict"
 )
 
@@ -24,6 +25,7 @@ type Event struct {
 	Output   *Output   `json:"output,omitempty"`
 	Warning  string    `json:"warning,omitempty"`
 	Progress *Progress `json:"progress,omitempty"`
+	Plan     *Plan     `json:"plan,omitempty"`
 	Verdict  *Verdict  `json:"verdict,omitempty"`
 }
 

@@ -11,12 +11,15 @@ import (
 )
 
 // builders are the names that dokku.hcl may give.
-var builders = [...]string{"dockerfile", "static"}
+var builders = [...]string{"dockerfile", "pack", "static", "image"}
 
 // Choose says which builder builds a source tree, and why, in words for a
 // person. fsys is the project's folder. A name that is none and a tree that no
 // builder can build are api.InvalidManifest.
 func Choose(app *manifest.App, fsys fs.FS) (name, why string, err error) {
+	if app.Build.Image != "" && app.Build.Builder == "" {
+		return "image", "an image is named", nil
+	}
 	if said := app.Build.Builder; said != "" {
 		if !slices.Contains(builders[:], said) {
 			return "", "", api.Errorf(api.InvalidManifest, "choose the builder", "there is no builder %q", said).

@@ -8,11 +8,11 @@ import "time"
 // App is what a source tree declares. The zero value of a field means that
 // nothing was said.
 type App struct {
-	Name     string // dokku.hcl app; empty when nothing named it
-	Host     Host   // the host block to push to
-	Image    ImageSpec
-	Build    Build
-	Config   map[string]string // dokku.hcl config
+	Name   string // dokku.hcl app; empty when nothing named it
+	Host   Host   // the host block to push to
+	Image  ImageSpec
+	Build  Build
+	Config map[string]string // dokku.hcl config
 	// Secrets are names of config keys whose values come from the environment of
 	// the client: dokku.hcl secrets.
 	Secrets       []string
@@ -26,11 +26,17 @@ type App struct {
 	Services      []Service
 	Review        Review
 	Procfile      *Procfile // nil when there is no Procfile
-	AppJSON  *AppJSON          // nil when there is no app.json
+	AppJSON       *AppJSON  // nil when there is no app.json
+	// Healthchecks are app.json's, or those of an old CHECKS file for web where
+	// app.json has none.
+	Healthchecks map[string][]Healthcheck
+	Project      *ProjectTOML // nil when there is no project.toml
 	// ProcfileText and AppJSONText are the files as they stand: they travel
 	// with the release document and as image labels.
 	ProcfileText string
 	AppJSONText  string
+
+	said said // who said what, for Explain
 }
 
 // Host is dokku.hcl's `host "NAME" { address host_key }`.
@@ -40,18 +46,41 @@ type Host struct {
 	HostKey string // pinned host key: "SHA256:..." or an authorized_keys style public key
 }
 
-// ImageSpec is dokku.hcl's `image { registry }`.
+// ImageSpec is dokku.hcl's `image { registry platforms }`.
 type ImageSpec struct {
-	Registry string // repository to push to, empty: over ssh
+	Registry  string   // repository to push to, empty: over ssh
+	Platforms []string // "linux/amd64"; empty: the host's own
 }
 
-// Build is dokku.hcl's `build { builder context dockerfile{} static{} args }`.
+// Build is dokku.hcl's `build { builder context dir image args secrets dockerfile{} static{} pack{} cache{} }`.
 type Build struct {
-	Builder    string // dockerfile or static; empty: dockerfile when there is a Dockerfile
+	Builder    string // dockerfile, static, pack or image; empty: found out from the source tree
 	Context    string // relative to the project, default "."
+	Dir        string // the app's folder where it is not the context, relative to the project
+	Image      string // what builder "image" deploys, built elsewhere
 	Args       map[string]string
+	Secrets    []string // names of environment variables that the build may read, never in a layer
 	Dockerfile DockerfileBuild
 	Static     StaticBuild
+	Pack       PackBuild
+	Cache      BuildCache
+}
+
+// PackBuild is `build { pack { builder buildpacks env run_image } }`. What project.toml
+// says of the same is in App.Project; what is said here wins.
+type PackBuild struct {
+	Builder    string
+	Buildpacks []string
+	Env        map[string]string
+	RunImage   string
+}
+
+// BuildCache is `build { cache { from to image volume } }`.
+type BuildCache struct {
+	From   []string // BuildKit cache sources: an image, or "type=registry,ref=…"
+	To     string   // BuildKit cache target
+	Image  string   // pack's cache image
+	Volume bool     // pack's cache volume, said on purpose
 }
 
 // DockerfileBuild is `build { dockerfile { path target } }`.
@@ -88,11 +117,20 @@ type Checks struct {
 	WaitToRetire time.Duration // most time for old connections to end
 }
 
-// Mount is one entry of dokku.hcl's storage: "HOST_PATH_OR_VOLUME:CONTAINER_PATH[:OPTIONS]".
+// Mount is one entry of dokku.hcl's `storage { mounts }`: "HOST_PATH_OR_VOLUME:CONTAINER_PATH[:OPTIONS]".
 type Mount struct {
 	Host      string // absolute path, or a volume's name
 	Container string // absolute path
 	Options   string // "ro", "rw,z"; may be empty
+}
+
+// String writes a mount as Dokku's storage:mount takes it.
+func (m Mount) String() string {
+	text := m.Host + ":" + m.Container
+	if m.Options != "" {
+		text += ":" + m.Options
+	}
+	return text
 }
 
 // DockerOptions is dokku.hcl's `docker_options { build deploy run }`: for each phase,
@@ -175,58 +213,3 @@ func (p *Procfile) Scaled() []string {
 	}
 	return names
 }
-
-// AppJSON is what of app.json this project uses.
-type AppJSON struct {
-	Scripts      Scripts
-	Formation    map[string]Formation
-	Healthchecks map[string][]Healthcheck
-	Env          map[string]EnvVar
-}
-
-// Scripts are the three scripts that run on the host, each in a container of
-// the app's image.
-type Scripts struct {
-	Predeploy   string // scripts.dokku.predeploy: its result is committed into the image
-	Postdeploy  string // scripts.dokku.postdeploy: after every deploy
-	FirstDeploy string // scripts.postdeploy: once, after the first deploy
-}
-
-// Formation is how many containers a process type has. Quantity nil: not said.
-type Formation struct {
-	Quantity    *int
-	MaxParallel int
-}
-
-// EnvVar is one entry of app.json's env.
-type EnvVar struct {
-	Value       string
-	Description string
-	Required    bool // default true
-	Secret      bool // generator "secret": 64 hex digits, made once
-	Sync        bool // set on every deploy, not only on the first
-}
-
-// Healthcheck is one entry of app.json's healthchecks, with Dokku's defaults
-// filled in.
-type Healthcheck struct {
-	Type         string // startup (default), readiness, liveness
-	Name         string
-	Description  string
-	Path         string        // HTTP GET on this path; empty: none
-	Port         int           // 0: the process's own port
-	Scheme       string        // http (default) or https
-	Content      string        // must be in the body
-	Command      []string      // run in the container; exit 0 is healthy
-	Headers      []Header      // httpHeaders
-	Attempts     int           // default 3
-	InitialDelay time.Duration // default 0
-	Timeout      time.Duration // of one attempt, default 5 s
-	Wait         time.Duration // between attempts, default 5 s
-	Uptime       time.Duration // must have run that long
-	Listening    bool          // the port must accept connections on the container's address
-	Warn         bool          // a failure only warns
-}
-
-// Header is one HTTP header of a healthcheck.
-type Header struct{ Name, Value string }

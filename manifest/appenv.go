@@ -10,7 +10,7 @@ var placeholders = [...]string{"changeme", "change-me", "change_me", "replaceme"
 
 func (r appJSONReader) env(m member) {
 	r.app.Env = map[string]EnvVar{}
-	keys := keySet{}
+	keys, total := keySet{}, 0
 	for _, entry := range r.members(m.value, m.path) {
 		problem, hint := declaredKey(entry.key)
 		if problem == "" {
@@ -20,7 +20,12 @@ func (r appJSONReader) env(m member) {
 			r.mistake(entry.at, problem, hint)
 			continue
 		}
+		r.note("env."+entry.key, entry.at)
 		r.app.Env[entry.key] = r.envVar(entry)
+		total += len(entry.key) + len(r.app.Env[entry.key].Value) + 2
+	}
+	if total > maxFile/2 {
+		r.mistake(m.at, "the values of env are larger than 512 KiB together", "put large values into files of the image")
 	}
 }
 

@@ -19,13 +19,9 @@ func ParseAppJSON(name string, text []byte) (*AppJSON, Diagnostics) {
 func parseAppJSON(name string, text []byte) (*AppJSON, *source) {
 	r := appJSONReader{jsonReader: jsonReader{newSource(name, text)}, app: &AppJSON{}}
 	if root := r.parse(); root != nil {
-		r.fields(root, "", map[string]func(member){
-			"scripts":      r.scripts,
-			"formation":    r.formation,
-			"healthchecks": r.healthchecks,
-			"env":          r.env,
-		}, "name", "description", "keywords", "website", "repository", "logo", "success_url",
-			"addons", "buildpacks", "stack", "image", "environments", "cron")
+		known := r.known()
+		known["environments"] = r.environments
+		r.fields(root, "", known, r.ignored()...)
 	}
 	if r.failed() {
 		return nil, r.source
@@ -35,11 +31,79 @@ func parseAppJSON(name string, text []byte) (*AppJSON, *source) {
 
 type appJSONReader struct {
 	jsonReader
-	app *AppJSON
+	app    *AppJSON
+	within string // the environment that is read, or empty
+}
+
+// known are the keys that are read, in an environment as well as at the top.
+func (r appJSONReader) known() map[string]func(member) {
+	return map[string]func(member){
+		"scripts":      r.scripts,
+		"formation":    r.formation,
+		"healthchecks": r.healthchecks,
+		"env":          r.env,
+		"buildpacks":   r.buildpacks,
+		"cron":         r.cron,
+	}
+}
+
+// ignored are the keys that have a meaning elsewhere.
+func (r appJSONReader) ignored() []string {
+	return []string{"name", "description", "keywords", "website", "repository", "logo", "success_url", "addons", "stack", "image"}
+}
+
+// unused tells of a key that was read and that no deploy uses.
+func (r appJSONReader) unused(m member) {
+	r.advice(m.at, m.path+" is not used", "this deploy goes on without it")
+}
+
+// note keeps where something stands, of what is at the top.
+func (r appJSONReader) note(key string, at int) {
+	if r.within == "" {
+		r.places[key] = at
+	}
+}
+
+// environments reads what test and review apps replace. An environment has none of
+// its own.
+func (r appJSONReader) environments(m member) {
+	r.unused(m)
+	r.app.Environments = map[string]*AppJSON{}
+	for _, entry := range r.members(m.value, m.path) {
+		if entry.key != "test" && entry.key != "review" {
+			r.advice(entry.at, entry.path+" is not known and not used", didYouMean(entry.key, []string{"test", "review"}))
+			continue
+		}
+		inner := appJSONReader{jsonReader: r.jsonReader, app: &AppJSON{}, within: entry.key}
+		known := inner.known()
+		known["environments"] = func(m member) {
+			r.mistake(m.at, m.path+": an environment has no environments", "take them out")
+		}
+		inner.fields(entry.value, entry.path, known, inner.ignored()...)
+		r.app.Environments[entry.key] = inner.app
+	}
+}
+
+// buildpacks reads a list of { "url": … }.
+func (r appJSONReader) buildpacks(m member) {
+	r.unused(m)
+	r.note("buildpacks", m.at)
+	for _, element := range r.list(m.value, m.path) {
+		url := ""
+		r.fields(element.value, element.path, map[string]func(member){"url": func(m member) { url = r.line(m) }})
+		if url == "" {
+			r.mistake(element.at, element.path+" has no url", "write { \"url\": \"heroku/nodejs\" }")
+		}
+		r.app.Buildpacks = append(r.app.Buildpacks, url)
+	}
 }
 
 func (r appJSONReader) scripts(m member) {
 	scripts := &r.app.Scripts
+	tests := []string{}
+	if r.within == "test" {
+		tests = []string{"test", "test-setup"}
+	}
 	r.fields(m.value, m.path, map[string]func(member){
 		"dokku": func(m member) {
 			r.fields(m.value, m.path, map[string]func(member){
@@ -51,8 +115,9 @@ func (r appJSONReader) scripts(m member) {
 				"postdeploy": func(m member) { scripts.Postdeploy = r.script(m) },
 			})
 		},
-		"postdeploy": func(m member) { scripts.FirstDeploy = r.script(m) },
-	}, "pr-predestroy")
+		"postdeploy":    func(m member) { scripts.FirstDeploy = r.script(m) },
+		"pr-predestroy": func(m member) { r.unused(m); scripts.Predestroy = r.script(m) },
+	}, tests...)
 }
 
 func (r appJSONReader) script(m member) string {
@@ -74,7 +139,7 @@ func (r appJSONReader) processes(m member) []member {
 		if problem, hint := processName(entry.key); problem != "" {
 			r.mistake(entry.at, problem, hint)
 		}
-		r.places[m.key+"."+entry.key] = entry.at
+		r.note(m.key+"."+entry.key, entry.at)
 	}
 	return entries
 }

@@ -79,7 +79,7 @@ func TestAppJSONAdvice(t *testing.T) {
 			t.Errorf("%s is refused", test.text)
 		}
 	}
-	for _, key := range []string{"name", "description", "keywords", "website", "repository", "logo", "success_url", "addons", "buildpacks", "stack", "image", "environments", "cron"} {
+	for _, key := range []string{"name", "description", "keywords", "website", "repository", "logo", "success_url", "addons", "stack", "image"} {
 		_, found := ParseAppJSON("app.json", fmt.Appendf(nil, `{%q: 1}`, key))
 		same(t, told(found), "advice: app.json:1:2: "+key+goesOn)
 	}

@@ -68,16 +68,32 @@ func checkRegistry(text string) (problem, hint string) {
 	return "is no repository of a registry", write
 }
 
-// builders are the names that build { builder } may have.
-var builders = [...]string{"dockerfile", "static"}
-
-func checkBuilder(name string) (problem, hint string) {
-	for _, builder := range builders {
-		if name == builder {
-			return "", ""
-		}
+// checkRegistryTag takes a repository with or without a tag.
+func checkRegistryTag(text string) (problem, hint string) {
+	name := text
+	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
+		name = text[:i]
 	}
-	return "is " + show(name), didYouMean(name, append([]string{}, builders[:]...))
+	if problem, hint = checkRegistry(name); problem != "" {
+		return "is no image of a registry", "write host/path:tag, such as registry.example.com/team/app:cache"
+	}
+	return checkBase(text)
+}
+
+var platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$`)
+
+func checkPlatform(text string) (problem, hint string) {
+	if !platformForm.MatchString(text) {
+		return "is no platform", "write os/architecture, such as linux/amd64"
+	}
+	return "", ""
+}
+
+func checkBuildpack(text string) (problem, hint string) {
+	if problem, _ = checkBase(text); problem != "" {
+		return "is no buildpack", "write an id such as heroku/nodejs, with @version if one is meant, or an image"
+	}
+	return "", ""
 }
 
 func checkImagePath(name string) (problem, hint string) {

@@ -14,15 +14,39 @@ const (
 	Advice
 )
 
+// String is the word that stands in JSON, too: mistake or advice.
+func (s Severity) String() string {
+	if s == Advice {
+		return "advice"
+	}
+	return "mistake"
+}
+
+// MarshalText makes JSON carry the word.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (s *Severity) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "mistake":
+		*s = Mistake
+	case "advice":
+		*s = Advice
+	default:
+		return fmt.Errorf("there is no severity %q", text)
+	}
+	return nil
+}
+
 // Diagnostic is one mistake in a file, with its place.
 type Diagnostic struct {
-	Severity Severity
-	File     string // relative to the project
-	Line     int    // from 1; 0 when the whole file is meant
-	Column   int    // from 1, in characters
-	Source   string // the line itself
-	Message  string // what is wrong
-	Hint     string // what to write instead
+	Severity Severity `json:"severity"`
+	File     string   `json:"file"`             // relative to the project; for a flag or a variable its name
+	Line     int      `json:"line,omitempty"`   // from 1; 0 when the whole file is meant
+	Column   int      `json:"column,omitempty"` // from 1, in characters
+	Source   string   `json:"source,omitempty"` // the line itself
+	Message  string   `json:"message"`          // what is wrong
+	Hint     string   `json:"hint,omitempty"`   // what to write instead
 }
 
 func (d Diagnostic) String() string {

@@ -18,10 +18,10 @@ const maxMade = 16 << 20
 
 // functions are those that dokku.hcl may call. None runs a program or reaches out
 // of the project and the caller's environment.
-func functions(fsys fs.FS, getenv func(string) (string, bool)) map[string]function.Function {
+func functions(fsys fs.FS, getenv func(string) (string, bool), lenient *bool) map[string]function.Function {
 	b := &budget{left: maxMade}
 	return map[string]function.Function{
-		"env":       b.function(func(a []string) (string, error) { return lookup(getenv, a[0]) }, "name"),
+		"env":       b.env(getenv, lenient),
 		"file":      b.function(func(a []string) (string, error) { return readText(fsys, a[0]) }, "path"),
 		"upper":     b.function(func(a []string) (string, error) { return strings.ToUpper(a[0]), nil }, "text"),
 		"lower":     b.function(func(a []string) (string, error) { return strings.ToLower(a[0]), nil }, "text"),
@@ -67,6 +67,25 @@ func (b *budget) function(call func([]string) (string, error), names ...string) 
 			}
 			text, err := call(words)
 			if err != nil {
+				return cty.UnknownVal(cty.String), err
+			}
+			return b.spend(text)
+		},
+	})
+}
+
+// env is the one function whose value may be unknown: of a variable that is not set,
+// while lenient.
+func (b *budget) env(getenv func(string) (string, bool), lenient *bool) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "name", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			text, err := lookup(getenv, args[0].AsString())
+			switch {
+			case err != nil && *lenient:
+				return cty.UnknownVal(cty.String), nil
+			case err != nil:
 				return cty.UnknownVal(cty.String), err
 			}
 			return b.spend(text)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 )
 
 const (
@@ -18,124 +17,93 @@ const (
 	maxNumber    = 40   // characters of a number
 )
 
-// parseHCL reads dokku.hcl into app. file("p") reads in fsys.
-func parseHCL(app *App, name string, text []byte, fsys fs.FS, getenv func(string) (string, bool)) *source {
-	r := &hclReader{source: newSource(name, text), app: app, context: &hcl.EvalContext{Functions: functions(fsys, getenv)}}
-	if r.failed() || !r.bounded() {
-		return r.source
-	}
-	file, found := hclsyntax.ParseConfig([]byte(r.text), name, hcl.InitialPos)
-	r.take(found)
-	if r.failed() {
-		return r.source
-	}
-	r.body(file.Body.(*hclsyntax.Body), "", map[string]readAttribute{
-		"app": r.string(&app.Name, checkApp),
-	}, map[string]readBlock{
-		"host":   {label: "name", read: r.host},
-		"image":  {read: r.image},
-		"build":  {read: r.build},
-		"config": {read: r.config},
-	})
-	return r.source
-}
-
-// hclReader reads one dokku.hcl. Each block has a method of its own.
+// hclReader reads one dokku.hcl, or its JSON twin, by the table of blocks. What it
+// finds to be said it hands to sink.
 type hclReader struct {
 	*source
-	app     *App
-	context *hcl.EvalContext
+	json      bool // the twin
+	context   *hcl.EvalContext
+	operators int
+	// lenient is set in parts that do not count now, such as another environment's:
+	// there env("X") of a variable that is not set is no mistake.
+	lenient bool
+	at      int // where an expression inside a JSON string stands; -1: it has places of its own
+	sink    func(finding)
+	apart   []part // the environment and server blocks
 }
 
-type readAttribute func(*hclsyntax.Attribute)
-
-// readBlock reads the blocks of a type. label says what their one label is; empty:
-// they have none.
-type readBlock struct {
-	label string
-	read  func(*hclsyntax.Block)
+type part struct {
+	block string
+	node
 }
 
-// body reads what stands in a block, or at the top where is empty.
-func (r *hclReader) body(b *hclsyntax.Body, where string, attributes map[string]readAttribute, blocks map[string]readBlock) {
-	for _, attribute := range inOrder(b.Attributes) {
-		read, known := attributes[attribute.Name]
-		at := attribute.NameRange.Start.Byte
-		switch _, isBlock := blocks[attribute.Name]; {
-		case known:
-			read(attribute)
-		case isBlock:
-			r.mistake(at, where+attribute.Name+" is a block, not an attribute", "write "+attribute.Name+" { … }, without =")
-		default:
-			r.unknown(at, where, attribute.Name, attributes, blocks)
+// finding is one thing that a file says.
+type finding struct {
+	key       string // dotted
+	attribute *attribute
+	name      string // the label of the block, or the map's key
+	value     value
+	shown     string // as Explain shows it
+	secret    bool
+	at        int
+}
+
+// newHCLReader prepares a file. file("p") reads in fsys.
+func newHCLReader(name string, text []byte, fsys fs.FS, getenv func(string) (string, bool)) *hclReader {
+	r := &hclReader{source: newSource(name, text), json: strings.HasSuffix(name, ".json"), at: -1}
+	r.context = &hcl.EvalContext{Functions: functions(fsys, getenv, &r.lenient)}
+	return r
+}
+
+// parse returns the top of the file, or false after a mistake that hides the rest.
+func (r *hclReader) parse() (node, bool) {
+	if r.json {
+		twin := jsonReader{r.source}
+		root := twin.parse()
+		if root == nil {
+			return node{}, false
 		}
+		return node{json: root}, !r.failed()
 	}
-	seen := map[string]bool{}
-	for _, block := range b.Blocks {
-		read, known := blocks[block.Type]
-		at := block.TypeRange.Start.Byte
-		_, isAttribute := attributes[block.Type]
-		switch {
-		case isAttribute:
-			r.mistake(at, where+block.Type+" is an attribute, not a block", "write "+block.Type+" = …")
-		case !known:
-			r.unknown(at, where, block.Type, attributes, blocks)
-		case seen[block.Type]:
-			r.mistake(at, where+block.Type+" stands twice", "write one block with everything in it")
-		case read.label == "" && len(block.Labels) > 0:
-			r.mistake(block.LabelRanges[0].Start.Byte, where+block.Type+" has no name", "write "+block.Type+" { … }")
-		case read.label != "" && (len(block.Labels) != 1 || block.Labels[0] == ""):
-			r.mistake(at, where+block.Type+" has one "+read.label, fmt.Sprintf("write %s \"%s\" { … }", block.Type, strings.ToUpper(read.label)))
-		default:
-			read.read(block)
-		}
-		seen[block.Type] = true
+	if r.failed() {
+		return node{}, false
 	}
-}
-
-func (r *hclReader) unknown(at int, where, word string, attributes map[string]readAttribute, blocks map[string]readBlock) {
-	known := slices.AppendSeq(slices.Collect(maps.Keys(attributes)), maps.Keys(blocks))
-	r.mistake(at, where+show(word)+" is not known", didYouMean(word, known))
-}
-
-// inOrder returns a body's attributes in the file's order.
-func inOrder(attributes hclsyntax.Attributes) []*hclsyntax.Attribute {
-	return slices.SortedFunc(maps.Values(attributes), func(a, b *hclsyntax.Attribute) int {
-		return cmp.Compare(a.NameRange.Start.Byte, b.NameRange.Start.Byte)
-	})
-}
-
-// check says what is wrong with a text; an empty problem means nothing is.
-type check func(text string) (problem, hint string)
-
-// string returns what reads an attribute into a field, if check finds it sound.
-func (r *hclReader) string(field *string, check check) readAttribute {
-	return func(attribute *hclsyntax.Attribute) {
-		at := attribute.Expr.Range().Start.Byte
-		value, ok := r.evaluate(attribute.Expr)
-		if !ok {
-			return
-		}
-		if value.IsNull() || value.Type() != cty.String {
-			r.mistake(at, attribute.Name+" is not a string", "write it in double quotes")
-			return
-		}
-		text := value.AsString()
-		if problem, hint := check(text); problem != "" {
-			r.mistake(at, attribute.Name+" "+problem, hint)
-			return
-		}
-		*field = text
+	tokens, _ := hclsyntax.LexConfig([]byte(r.text), r.file, hcl.InitialPos)
+	if !r.bounded(tokens) {
+		return node{}, false
 	}
+	file, found := hclsyntax.ParseConfig([]byte(r.text), r.file, hcl.InitialPos)
+	r.take(found)
+	if r.failed() {
+		return node{}, false
+	}
+	return node{body: file.Body.(*hclsyntax.Body)}, true
+}
+
+// bodyNodes are the attributes and blocks of a body in the file's order.
+func bodyNodes(body *hclsyntax.Body) []node {
+	var nodes []node
+	for attribute := range maps.Values(body.Attributes) {
+		nodes = append(nodes, node{key: attribute.Name, keyAt: attribute.NameRange.Start.Byte, at: attribute.Expr.Range().Start.Byte, expr: attribute.Expr})
+	}
+	for _, inner := range body.Blocks {
+		n := node{key: inner.Type, keyAt: inner.TypeRange.Start.Byte, at: inner.TypeRange.Start.Byte, body: inner.Body}
+		for i, label := range inner.Labels {
+			n.labels = append(n.labels, label)
+			n.labelsAt = append(n.labelsAt, inner.LabelRanges[i].Start.Byte)
+		}
+		nodes = append(nodes, n)
+	}
+	slices.SortStableFunc(nodes, func(a, b node) int { return cmp.Compare(a.keyAt, b.keyAt) })
+	return nodes
 }
 
 // bounded refuses, by tokens alone, what would make the parser or the evaluation
 // recurse or grow without bound.
-func (r *hclReader) bounded() bool {
-	tokens, _ := hclsyntax.LexConfig([]byte(r.text), r.file, hcl.InitialPos)
-	depth, operators := 0, 0
+func (r *hclReader) bounded(tokens hclsyntax.Tokens) bool {
+	depth := 0
 	for _, token := range tokens {
-		at := token.Range.Start.Byte
+		at := r.place(token.Range)
 		switch token.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
 			if depth++; depth > maxDepth {
@@ -153,7 +121,7 @@ func (r *hclReader) bounded() bool {
 			hclsyntax.TokenOQuote, hclsyntax.TokenCQuote, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit,
 			hclsyntax.TokenOHeredoc, hclsyntax.TokenCHeredoc, hclsyntax.TokenEOF:
 		default:
-			if operators++; operators > maxOperators {
+			if r.operators++; r.operators > maxOperators {
 				r.mistake(at, fmt.Sprintf("there are more than %d operators in the file", maxOperators), "dokku.hcl is no program")
 				return false
 			}
@@ -162,31 +130,10 @@ func (r *hclReader) bounded() bool {
 	return true
 }
 
-// take turns hcl's diagnostics into ours.
-func (r *hclReader) take(found hcl.Diagnostics) {
-	for _, d := range found {
-		at := 0
-		if d.Subject != nil {
-			at = d.Subject.Start.Byte
-		}
-		message, hint := sentence(d.Summary), sentence(d.Detail)
-		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok && call.FunctionCallError() != nil {
-			message = call.CalledFunctionName() + ": " + clip(call.FunctionCallError().Error(), 200)
-			message, hint, _ = strings.Cut(message, "; ")
-		}
-		if d.Severity == hcl.DiagError {
-			r.mistake(at, message, hint)
-		} else {
-			r.advice(at, message, hint)
-		}
+// place is where a range begins in the file.
+func (r *hclReader) place(found hcl.Range) int {
+	if r.at >= 0 {
+		return r.at
 	}
-}
-
-// sentence makes a part of a line of a sentence of hcl's.
-func sentence(text string) string {
-	text = strings.TrimSuffix(strings.Join(strings.Fields(text), " "), ".")
-	if len(text) > 1 && text[0] >= 'A' && text[0] <= 'Z' && (text[1] < 'A' || text[1] > 'Z') {
-		text = strings.ToLower(text[:1]) + text[1:]
-	}
-	return clip(text, 300)
+	return found.Start.Byte
 }

@@ -114,26 +114,33 @@ func (r appJSONReader) line(m member) string {
 	return text
 }
 
-// path reads what a GET asks for. It can name nothing but the container itself.
+// path reads what a GET asks for.
 func (r appJSONReader) path(m member) string {
 	text, ok := r.stringOf(m)
 	if !ok || text == "" {
 		return ""
 	}
-	at := m.value.StartOffset
-	switch {
-	case text[0] != '/':
-		r.mistake(at, m.path+" does not begin with /", "write only the path, such as /healthz: the request goes to the container")
-	case strings.HasPrefix(text, "//"):
-		r.mistake(at, m.path+" names a host", "write only the path, such as /healthz: the request goes to the container")
-	case strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) }):
-		r.mistake(at, m.path+" holds a space or a control character", "write a space as %20")
-	default:
-		if _, err := url.Parse("http://container" + text); err != nil {
-			r.mistake(at, m.path+" is no path of a URL", "% begins an escape of two hex digits, such as %20")
-		}
+	if problem, hint := checkPath(text); problem != "" {
+		r.mistake(m.value.StartOffset, m.path+" "+problem, hint)
 	}
 	return text
+}
+
+// checkPath takes what a GET can ask for. It can name nothing but the container itself.
+func checkPath(text string) (problem, hint string) {
+	const write = "write only the path, such as /healthz: the request goes to the container"
+	switch {
+	case text[0] != '/':
+		return "does not begin with /", write
+	case strings.HasPrefix(text, "//"):
+		return "names a host", write
+	case strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) }):
+		return "holds a space or a control character", "write a space as %20"
+	}
+	if _, err := url.Parse("http://container" + text); err != nil {
+		return "is no path of a URL", "% begins an escape of two hex digits, such as %20"
+	}
+	return "", ""
 }
 
 func (r appJSONReader) command(m member) []string {

@@ -87,7 +87,7 @@ func (r jsonReader) scan() bool {
 			}
 		case '{', '[':
 			if depth++; depth > maxDepth {
-				r.mistake(i, fmt.Sprintf("values lie more than %d deep within each other", maxDepth), "app.json needs no such depth")
+				r.mistake(i, fmt.Sprintf("values lie more than %d deep within each other", maxDepth), r.file+" needs no such depth")
 				return false
 			}
 		case '}', ']':
@@ -102,12 +102,20 @@ func (r jsonReader) scan() bool {
 		comma = -1
 	}
 	if comment >= 0 {
-		r.advice(comment, "JSON has no comments", "Dokku takes them, Heroku does not")
+		r.advice(comment, "JSON has no comments", r.taken("them"))
 	}
 	if trailing >= 0 {
-		r.advice(trailing, "JSON has no comma after the last entry", "Dokku takes it, Heroku does not")
+		r.advice(trailing, "JSON has no comma after the last entry", r.taken("it"))
 	}
 	return true
+}
+
+// taken says who takes what is no JSON.
+func (r jsonReader) taken(what string) string {
+	if strings.HasSuffix(r.file, twinName) {
+		return "other readers of JSON do not take " + what
+	}
+	return "Dokku takes " + what + ", Heroku does not"
 }
 
 // commentEnd returns the length of the comment that text begins with, or 0.

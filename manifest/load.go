@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -14,30 +13,48 @@ const (
 	procfileName = "Procfile"
 	appJSONName  = "app.json"
 	manifestName = "dokku.hcl"
+	twinName     = "dokku.hcl.json" // dokku.hcl in HCL's JSON syntax
+	projectName  = "project.toml"
+	checksName   = "CHECKS"
 )
 
 // Options say how to read a project.
 type Options struct {
-	// File is dokku.hcl by another name, relative to the project; it must exist.
-	// Empty: dokku.hcl, if there is one.
+	// File is dokku.hcl by another name, relative to the project; it must exist. A name
+	// that ends with .json is read as the JSON twin. Empty: dokku.hcl or dokku.hcl.json,
+	// if there is one.
 	File string
+	// Environment is the environment block that counts; it must exist. Empty: none.
+	Environment string
+	// Flags and Variables are what the command line and the client's own variables
+	// say, by dotted key ("app", "host", "build.builder", "config.KEY"), with the name
+	// that people know them by. "host" is an address or the name of a host block.
+	Flags, Variables map[string]Given
 	// Getenv is what env("X") asks. Nil: no variable is set.
 	Getenv func(string) (string, bool)
 }
 
-// Load reads Procfile, app.json and dokku.hcl of the project whose folder fsys is.
-// It returns every mistake of all three at once, and advice. After a mistake the
-// App is nil.
+// Load reads Procfile, app.json, project.toml, CHECKS and dokku.hcl of the project
+// whose folder fsys is. It returns every mistake of all of them at once, and advice.
+// After a mistake the App is nil. What a flag, a variable, the environment's block and
+// dokku.hcl say is settled in the App, in this order; what the other files say stays
+// in AppJSON, Procfile and Project, for they travel as they are. Explain tells of all.
 func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
-	app := &App{}
-	l := loader{fsys: fsys, app: app}
+	l := loader{fsys: fsys, app: &App{}}
 	l.readProcfile()
 	l.readAppJSON()
+	l.readProject()
+	l.readChecks()
 	l.readHCL(o)
+	l.give(o.Flags, byFlag)
+	l.give(o.Variables, byVariable)
+	l.addFiles()
+	l.settle()
 	l.settleEmptyProcfile()
 	l.compare()
-	var found Diagnostics
-	for _, s := range []*source{l.procfile, l.appJSON, l.hcl} {
+	l.app.said = l.said
+	found := l.given
+	for _, s := range []*source{l.procfile, l.appJSON, l.project, l.checks, l.hcl} {
 		if s != nil {
 			found = append(found, s.result()...)
 		}
@@ -45,15 +62,18 @@ func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
 	if found.Failed() {
 		return nil, found
 	}
-	return app, found
+	return l.app, found
 }
 
 // loader holds the files of a project while they are read; a source is nil where
 // there is no file.
 type loader struct {
-	fsys                   fs.FS
-	app                    *App
-	procfile, appJSON, hcl *source
+	fsys  fs.FS
+	app   *App
+	said  said
+	given Diagnostics // of flags and variables
+
+	procfile, appJSON, project, checks, hcl *source
 }
 
 // open reads a file of the project. ok is false when it is missing or refused; what
@@ -92,29 +112,6 @@ func (l *loader) readAppJSON() {
 	l.app.AppJSONText = string(text)
 }
 
-func (l *loader) readHCL(o Options) {
-	name := path.Clean(filepath.ToSlash(o.File))
-	if o.File == "" {
-		name = manifestName
-	}
-	// A link would let the description of an app come from elsewhere unseen.
-	if info, err := fs.Lstat(l.fsys, name); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		l.hcl = newSource(name, nil)
-		l.hcl.whole(Mistake, "it is a symbolic link", "name the file that it leads to with --manifest, or copy it")
-		return
-	}
-	text, s, ok := l.open(name)
-	switch {
-	case ok:
-		l.hcl = parseHCL(l.app, name, text, l.fsys, o.Getenv)
-	case s == nil && o.File != "":
-		l.hcl = newSource(name, nil)
-		l.hcl.whole(Mistake, "there is no such file in the project", "name it relative to the project's folder")
-	default:
-		l.hcl = s
-	}
-}
-
 // settleEmptyProcfile takes an empty Procfile for none where the image itself says
 // what runs.
 func (l *loader) settleEmptyProcfile() {
@@ -128,7 +125,7 @@ func (l *loader) settleEmptyProcfile() {
 	}
 	_, err := fs.Stat(l.fsys, dockerfile)
 	l.app.Procfile, l.app.ProcfileText = nil, ""
-	if err == nil || build.Builder == "static" {
+	if err == nil || slices.Contains([]string{"static", "pack", "image"}, build.Builder) {
 		l.procfile.whole(Advice, "it declares no process", "the image's own command will run as web; remove the file, or write a line such as web: ./server")
 		return
 	}
@@ -138,27 +135,40 @@ func (l *loader) settleEmptyProcfile() {
 // compare looks at what the files say about each other.
 func (l *loader) compare() {
 	command := l.app.Build.Static.Command
-	if web, ok := l.app.Procfile.Command("web"); ok && command != "" && web != command {
-		l.hcl.mistake(l.hcl.places["command"], "command and the Procfile's web are not the same", "keep one of the two")
+	if web, ok := l.app.Procfile.Command("web"); ok && command != "" && web != command && l.hcl != nil {
+		l.hcl.mistake(l.hcl.places["build.static.command"], "command and the Procfile's web are not the same", "keep one of the two")
 	}
-	if l.app.AppJSON == nil || l.procfile != nil && l.procfile.failed() {
+	if build := l.app.Build; l.hcl != nil && build.Image != "" && build.Builder != "" && build.Builder != "image" {
+		l.hcl.mistake(l.hcl.places["build.image"], "build.image is not used by the builder "+build.Builder, "write builder = \"image\", or take image out")
+	} else if l.hcl != nil && build.Builder == "image" && build.Image == "" {
+		l.hcl.mistake(l.hcl.places["build.builder"], "the builder image has no image", "write image = \"registry.example.com/team/app:1.2\" beside it")
+	}
+	if l.procfile != nil && l.procfile.failed() {
 		return
 	}
 	types := l.app.Procfile.Scaled()
-	for name := range l.app.AppJSON.Formation {
-		l.compareType(types, "formation", name)
+	if l.app.AppJSON != nil {
+		for name := range l.app.AppJSON.Formation {
+			l.compareType(l.appJSON, types, "formation", name)
+		}
+		for name := range l.app.AppJSON.Healthchecks {
+			l.compareType(l.appJSON, types, "healthchecks", name)
+		}
 	}
-	for name := range l.app.AppJSON.Healthchecks {
-		l.compareType(types, "healthchecks", name)
+	if l.app.Procfile != nil && l.hcl != nil {
+		for name := range l.app.Formation {
+			l.compareType(l.hcl, types, "formation", name)
+		}
 	}
 }
 
-func (l *loader) compareType(types []string, key, name string) {
+func (l *loader) compareType(s *source, types []string, key, name string) {
+	at := s.places[key+"."+name]
 	switch {
 	case slices.Contains(types, name):
 	case name == Release:
-		l.appJSON.advice(l.appJSON.places[key+"."+name], key+".release is not used", "release runs once in each deploy")
+		s.advice(at, key+".release is not used", "release runs once in each deploy")
 	default:
-		l.appJSON.advice(l.appJSON.places[key+"."+name], key+"."+name+" is not used: there is no such process type", didYouMean(name, slices.Clone(types)))
+		s.advice(at, key+"."+name+" is not used: there is no such process type", didYouMean(name, slices.Clone(types)))
 	}
 }

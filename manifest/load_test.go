@@ -28,7 +28,7 @@ func TestLoad(t *testing.T) {
 		{"every mistake at once", map[string]string{"Procfile": "junk", "app.json": "[]", "dokku.hcl": "x = 1"},
 			"Procfile:1:1: the line is no process; write name: command, such as web: ./server; comments begin with #\n" +
 				"app.json:1:1: the file is a list; write an object: { … }\n" +
-				"dokku.hcl:1:1: x is not known; known here: app, build, config, host, image", true},
+				"dokku.hcl:1:1: x is not known; " + knownAtTop, true},
 		{"empty Procfile", map[string]string{"Procfile": "\n"}, "Procfile: it declares no process, and there is no Dockerfile; write a line such as web: ./server, or remove the file", true},
 		{"empty Procfile, Dockerfile", map[string]string{"Procfile": "\n", "Dockerfile": "FROM scratch"},
 			"advice: Procfile: it declares no process; the image's own command will run as web; remove the file, or write a line such as web: ./server", false},

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // told prints diagnostics as a person sees them, advice marked.
@@ -36,7 +37,7 @@ func sound(t *testing.T, found Diagnostics) {
 
 func same(t *testing.T, got, want any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(App{})); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

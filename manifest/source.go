@@ -77,16 +77,27 @@ func (s *source) add(severity Severity, offset int, message, hint string) {
 	if s.count[severity] > maxDiagnostics {
 		return
 	}
+	line, column := s.position(offset)
+	s.found = append(s.found, Diagnostic{
+		Severity: severity, File: s.file, Line: line, Column: column,
+		Source: clip(s.lineAt(offset), maxSource), Message: message, Hint: hint,
+	})
+}
+
+// lineAt returns the line that an offset is in.
+func (s *source) lineAt(offset int) string {
+	start := strings.LastIndexByte(s.text[:min(offset, len(s.text))], '\n') + 1
+	text, _, _ := strings.Cut(s.text[start:], "\n")
+	return string([]rune(strings.TrimSuffix(text, "\r"))) // a byte that is not UTF-8 counts as one character
+}
+
+// position returns the line and the column of an offset, both from 1, the column in
+// characters.
+func (s *source) position(offset int) (line, column int) {
 	before := s.text[:min(offset, len(s.text))]
 	start := strings.LastIndexByte(before, '\n') + 1
-	text, _, _ := strings.Cut(s.text[start:], "\n")
-	line := []rune(strings.TrimSuffix(text, "\r")) // a byte that is not UTF-8 counts as one character
-	s.found = append(s.found, Diagnostic{
-		Severity: severity, File: s.file,
-		Line:   1 + strings.Count(before, "\n"),
-		Column: 1 + min(utf8.RuneCountInString(before[start:]), len(line)),
-		Source: clip(string(line), maxSource), Message: message, Hint: hint,
-	})
+	length := utf8.RuneCountInString(s.lineAt(offset))
+	return 1 + strings.Count(before, "\n"), 1 + min(utf8.RuneCountInString(before[start:]), length)
 }
 
 func (s *source) failed() bool { return s.count[Mistake] > 0 }
@@ -128,9 +139,10 @@ func show(word string) string {
 
 // closest returns the candidate that word is most likely a misspelling of, or "".
 func closest(word string, candidates []string) string {
+	plain := strings.NewReplacer("_", "-")
 	best, distance := "", 1+min(2, len(word)/2)
 	for _, candidate := range candidates {
-		if d := edits(strings.ToLower(word), strings.ToLower(candidate)); d < distance {
+		if d := edits(plain.Replace(strings.ToLower(word)), plain.Replace(strings.ToLower(candidate))); d < distance {
 			best, distance = candidate, d
 		}
 	}

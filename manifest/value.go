@@ -15,7 +15,7 @@ func (r *hclReader) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
 	before := r.count[Mistake]
 	_ = hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
 		if message, hint := forbidden(node); message != "" && r.count[Mistake] == before {
-			r.mistake(node.Range().Start.Byte, message, hint)
+			r.mistake(r.place(node.Range()), message, hint)
 		}
 		return nil
 	})
@@ -24,8 +24,8 @@ func (r *hclReader) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
 	}
 	value, found := expr.Value(r.context)
 	r.take(found)
-	if r.count[Mistake] == before && !value.IsWhollyKnown() {
-		r.mistake(expr.Range().Start.Byte, "the value is not known", "write it out")
+	if r.count[Mistake] == before && !r.lenient && !value.IsWhollyKnown() {
+		r.mistake(r.place(expr.Range()), "the value is not known", "write it out")
 	}
 	return value, r.count[Mistake] == before
 }
@@ -62,19 +62,22 @@ func forbidden(node hclsyntax.Node) (message, hint string) {
 
 // scalar returns a string, number or bool as the text that an environment carries.
 func (r *hclReader) scalar(name string, expr hclsyntax.Expression) (string, bool) {
-	value, ok := r.evaluate(expr)
-	if !ok {
+	o := r.openExpression(node{at: expr.Range().Start.Byte}, expr)
+	return r.plain(name, expr.Range().Start.Byte, o)
+}
+
+// plain is scalar of a node that was opened.
+func (r *hclReader) plain(name string, at int, o opened) (string, bool) {
+	switch o.kind {
+	case isBad, isUnknown:
 		return "", false
+	case isScalar:
+		if !o.value.IsNull() && o.value.Type().IsPrimitiveType() {
+			if text, err := convert.Convert(o.value, cty.String); err == nil {
+				return text.AsString(), true
+			}
+		}
 	}
-	at := expr.Range().Start.Byte
-	text, err := convert.Convert(value, cty.String)
-	if value.IsNull() || !value.Type().IsPrimitiveType() || err != nil {
-		r.mistake(at, name+" is not a string, a number, true or false", "write it in double quotes")
-		return "", false
-	}
-	if problem, hint := checkValue(text.AsString()); problem != "" {
-		r.mistake(at, name+": "+problem, hint)
-		return "", false
-	}
-	return text.AsString(), true
+	r.mistake(at, name+" is not a string, a number, true or false", "write it in double quotes")
+	return "", false
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
 	"github.com/dokku-push/dokku-push/build/dockerfile"
+	"github.com/dokku-push/dokku-push/build/image"
 	"github.com/dokku-push/dokku-push/build/static"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/remote"
@@ -29,7 +30,9 @@ type Options struct {
 	App      string // over dokku.hcl's app
 	Host     string // [user@]host[:port] or the name of a host block
 	Registry string // over image { registry }
+	Image    string // an image that exists, instead of a build
 	LockWait time.Duration
+	Plan     string         // file of the plan that alone is to be carried out
 	Remote   remote.Options // how to connect; Target is filled in here
 	Getenv   func(string) (string, bool)
 	Report   func(api.Event) // never nil
@@ -65,6 +68,9 @@ func Load(o Options) (*Project, error) {
 	project := &Project{Dir: dir, App: app, Name: firstOf(o.App, app.Name, filepath.Base(dir))}
 	if err := manifest.ExistingAppName(project.Name); err != nil { // the host refuses what it would have to create
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
+	}
+	if o.Image != "" {
+		app.Build.Builder, app.Build.Image = "image", o.Image
 	}
 	project.Source = SourceOf(dir, o.Getenv)
 	return project, nil
@@ -115,34 +121,15 @@ func Connect(ctx context.Context, options remote.Options) (*Connection, error) {
 	return &Connection{Client: client, Conn: conn, Hello: hello}, nil
 }
 
-// Push builds, ships and deploys. The error is nil or says why there is no verdict; a
-// verdict carries its own.
-func Push(ctx context.Context, o Options) (api.Verdict, error) {
-	project, err := Load(o)
+// Push builds, plans, ships and deploys. The error is nil or says why there is no
+// verdict; a verdict carries its own.
+func Push(ctx context.Context, o Options) (verdict api.Verdict, err error) {
+	prepared, err := Prepare(ctx, o)
 	if err != nil {
-		return api.Verdict{}, err
+		return verdict, err
 	}
-	options, err := Target(o, project.App)
-	if err != nil {
-		return api.Verdict{}, err
-	}
-	var connection *Connection
-	err = o.step("connect", "Connect to "+options.Target, func() (string, error) {
-		connection, err = Connect(ctx, options)
-		if err != nil {
-			return "", err
-		}
-		return fmt.Sprintf("agent %s, %s/%s, traffic by %s", connection.Hello.Version, connection.Hello.OS, connection.Hello.Arch, connection.Hello.Traffic), nil
-	})
-	if err != nil {
-		return api.Verdict{}, err
-	}
-	defer connection.Conn.Close()
-	image, err := Build(ctx, o, project, connection.Hello.OS, connection.Hello.Arch)
-	if err != nil {
-		return api.Verdict{}, err
-	}
-	return release(ctx, o, project, connection, image)
+	defer prepared.Close()
+	return prepared.Apply(ctx)
 }
 
 // Build makes the project's image for a platform.
@@ -177,6 +164,8 @@ func builderFor(name string) (build.Builder, error) {
 	}
 	cache = filepath.Join(cache, "dokku-push")
 	switch name {
+	case "image":
+		return image.Builder{}, nil
 	case "static":
 		return &static.Builder{CacheDir: filepath.Join(cache, name)}, nil
 	default:

@@ -14,13 +14,15 @@ import (
 // asked for one that both sides had thought was there.
 const resends = 2
 
-// release ships an image and asks for it to be deployed.
-func release(ctx context.Context, o Options, project *Project, connection *Connection, image *build.Image) (api.Verdict, error) {
-	document := api.ReleaseDocument{Image: api.Image{ID: image.ID}, Builder: project.App.Build.Builder, Source: project.Source,
-		Procfile: project.App.ProcfileText, AppJSON: project.App.AppJSONText, Config: project.App.Config}
+// release ships the image and asks for it to be deployed.
+func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
+	o, project, connection, image, document := p.options, p.Project, p.host, p.image, p.document
 	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds())}
+	if o.Plan != "" {
+		request.State = p.Plan.State
+	}
 	var err error
-	registry := firstOf(o.Registry, project.App.Image.Registry)
+	registry := p.registry()
 	if registry != "" {
 		document.Image.Registry = registry
 		request.RegistryAuth, err = remote.RegistryAuth(registry)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -71,6 +72,22 @@ func (c *Client) App(ctx context.Context, app string) (api.AppState, error) {
 	return state, err
 }
 
+// Plan asks what a release would change. It changes nothing.
+func (c *Client) Plan(ctx context.Context, app string, request api.PlanRequest) (api.Plan, error) {
+	op := "plan the release of " + app
+	var plan api.Plan
+	body, err := json.Marshal(request)
+	if err != nil {
+		return plan, api.Errorf(api.Unclassified, op, "encode the request: %w", err)
+	}
+	response, err := c.do(ctx, http.MethodPost, appPath(app)+"/plan", op, nil, body)
+	if err != nil {
+		return plan, err
+	}
+	defer response.Body.Close()
+	return plan, decodeAnswer(ctx, op, response.Body, &plan)
+}
+
 // Cancel asks the host to stop a request at the next safe point, and returns its
 // verdict once everything is undone.
 func (c *Client) Cancel(ctx context.Context, app, id string) (api.Verdict, error) {
@@ -88,12 +105,16 @@ var requestID = regexp.MustCompile(`^[a-z0-9-]{8,64}$`)
 
 // call makes a request without a body and decodes the JSON answer into answer.
 func (c *Client) call(ctx context.Context, method, path, op string, answer any) error {
-	response, err := c.do(ctx, method, path, op, "", nil)
+	response, err := c.do(ctx, method, path, op, nil, nil)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxAnswer)).Decode(answer); err != nil {
+	return decodeAnswer(ctx, op, response.Body, answer)
+}
+
+func decodeAnswer(ctx context.Context, op string, body io.Reader, answer any) error {
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(answer); err != nil {
 		if _, broken := errors.AsType[*json.SyntaxError](err); broken || isType(err) {
 			return api.Errorf(api.WrongProtocol, op, "the agent's answer cannot be read: %w", err).WithHint("are dokku-push and dokku-agent of the same version?")
 		}
@@ -108,7 +129,7 @@ func isType(err error) bool {
 }
 
 // do makes one request. An answer from status 400 up becomes its error.
-func (c *Client) do(ctx context.Context, method, path, op, id string, body []byte) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, method, path, op string, header http.Header, body []byte) (*http.Response, error) {
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(body)
@@ -117,11 +138,9 @@ func (c *Client) do(ctx context.Context, method, path, op, id string, body []byt
 	if err != nil {
 		return nil, api.Errorf(api.Usage, op, "%w", err)
 	}
+	maps.Copy(request.Header, header)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
-	}
-	if id != "" {
-		request.Header.Set(api.RequestHeader, id)
 	}
 	response, err := c.HTTP.Do(request)
 	if err != nil {

@@ -19,12 +19,12 @@ import (
 // that there is no verdict: it is nil for a release that failed, whose verdict
 // says so.
 func (c *Client) Release(ctx context.Context, app, requestID string, request api.ReleaseRequest, each func(api.Event)) (api.Verdict, error) {
-	return c.change(ctx, app, requestID, appPath(app)+"/releases", "release "+app, request, each)
+	return c.change(ctx, app, requestID, request.State, appPath(app)+"/releases", "release "+app, request, each)
 }
 
 // Rollback asks for an earlier release and follows it as Release does.
 func (c *Client) Rollback(ctx context.Context, app, requestID string, request api.RollbackRequest, each func(api.Event)) (api.Verdict, error) {
-	return c.change(ctx, app, requestID, appPath(app)+"/rollback", "roll back "+app, request, each)
+	return c.change(ctx, app, requestID, "", appPath(app)+"/rollback", "roll back "+app, request, each)
 }
 
 // Follow reads the events of a request (or of a release, vN) from an offset: the
@@ -34,7 +34,7 @@ func (c *Client) Follow(ctx context.Context, app, id string, offset int, each fu
 	return f.run(ctx)
 }
 
-func (c *Client) change(ctx context.Context, app, id, path, op string, document any, each func(api.Event)) (api.Verdict, error) {
+func (c *Client) change(ctx context.Context, app, id, state, path, op string, document any, each func(api.Event)) (api.Verdict, error) {
 	if !requestID.MatchString(id) {
 		return api.Verdict{}, api.Errorf(api.Usage, op, "the request id %q is not 8 to 64 of a-z, 0-9 and -", id)
 	}
@@ -46,7 +46,7 @@ func (c *Client) change(ctx context.Context, app, id, path, op string, document 
 		return api.Verdict{}, api.Errorf(api.Usage, op, "the request has %d bytes; the host takes %d", len(body), api.MaxDocument).
 			WithHint("Procfile, app.json and config travel in it: one of them is very large")
 	}
-	f := &follower{client: c, app: app, id: id, op: op, each: each, path: path, body: body}
+	f := &follower{client: c, app: app, id: id, op: op, each: each, path: path, body: body, state: state}
 	return f.run(ctx)
 }
 
@@ -61,6 +61,8 @@ type follower struct {
 	// sent again until the first event came: the id makes that the same deploy.
 	path string
 	body []byte
+	// state is that of api.IfMatch.
+	state string
 
 	seen int // events so far, of known and unknown types
 }
@@ -108,10 +110,10 @@ func (f *follower) once(ctx context.Context) (*api.Verdict, error) {
 	var response *http.Response
 	var err error
 	if f.path != "" && f.seen == 0 {
-		response, err = f.client.do(ctx, http.MethodPost, f.path, f.op, f.id, f.body)
+		response, err = f.client.do(ctx, http.MethodPost, f.path, f.op, f.header(), f.body)
 	} else {
 		path := fmt.Sprintf("%s?offset=%d", releasePath(f.app, f.id), f.seen)
-		response, err = f.client.do(ctx, http.MethodGet, path, f.op, "", nil)
+		response, err = f.client.do(ctx, http.MethodGet, path, f.op, nil, nil)
 	}
 	if err != nil {
 		return nil, err
@@ -125,6 +127,15 @@ func (f *follower) once(ctx context.Context) (*api.Verdict, error) {
 
 // maxEvent bounds one line of a stream, in bytes.
 const maxEvent = 4 << 20
+
+func (f *follower) header() http.Header {
+	header := http.Header{}
+	header.Set(api.RequestHeader, f.id)
+	if f.state != "" {
+		header.Set(api.IfMatch, `"`+f.state+`"`)
+	}
+	return header
+}
 
 func (f *follower) read(body io.Reader) (*api.Verdict, error) {
 	lines := bufio.NewScanner(body)

@@ -93,6 +93,36 @@ func (t *Transfer) Send(ctx context.Context, app string, img v1.Image) (Sent, er
 	return s.result(), err
 }
 
+// Lacking tells what Send would have to send of img: the layers, and their bytes.
+func (t *Transfer) Lacking(ctx context.Context, app string, img v1.Image) (api.PlannedShip, error) {
+	var ship api.PlannedShip
+	s, err := t.shipment(app, img)
+	if err != nil {
+		return ship, err
+	}
+	there, err := s.exists(ctx, "/manifests/"+s.digest)
+	if err != nil {
+		return ship, err
+	}
+	for _, b := range s.blobs {
+		if b.config {
+			continue
+		}
+		has := there
+		if !there {
+			if has, err = s.exists(ctx, "/blobs/"+b.digest); err != nil {
+				return ship, err
+			}
+		}
+		if has {
+			ship.Present++
+		} else {
+			ship.Layers, ship.Bytes = ship.Layers+1, ship.Bytes+b.size
+		}
+	}
+	return ship, nil
+}
+
 // SendBlobs sends the named blobs of img, whatever the host says of them, and
 // the manifest again: the answer to api.BlobsMissing. Digests that are not
 // img's are refused.

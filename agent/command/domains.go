@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
-	"github.com/dokku-push/dokku-push/agent/nginx"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -43,7 +42,7 @@ func changeDomains(ctx context.Context, call *Call, action, said string, change 
 		return api.Errorf(api.Usage, "", "Please specify a domain")
 	}
 	if action != "remove" {
-		if err := call.freeDomains(app, call.Args); err != nil {
+		if err := call.Host.FreeDomains(app, call.Args); err != nil {
 			return err
 		}
 	}
@@ -69,33 +68,6 @@ func changeDomains(ctx context.Context, call *Call, action, said string, change 
 	}
 	for _, domain := range call.Args {
 		call.say(said, domain, app)
-	}
-	return nil
-}
-
-// freeDomains refuses names that are not valid or taken (ALSO-REFUSE H).
-func (c *Call) freeDomains(app string, domains []string) error {
-	apps, err := c.Host.Settings.Apps()
-	if err != nil {
-		return fmt.Errorf("list the apps: %w", err)
-	}
-	for _, domain := range domains {
-		if err := nginx.Domain(domain); err != nil {
-			return api.Errorf(api.Usage, "add the domain", "%w", err)
-		}
-		for _, other := range apps {
-			if other == app {
-				continue
-			}
-			settings, err := c.Host.Settings.Read(other)
-			if err != nil {
-				return fmt.Errorf("read the domains of %s: %w", other, err)
-			}
-			if slices.Contains(settings.Domains, domain) {
-				return api.Errorf(api.Precondition, "add the domain", "%s belongs to the app %s", domain, other).
-					WithHint("domains:remove %s %s first", other, domain)
-			}
-		}
 	}
 	return nil
 }

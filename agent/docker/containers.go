@@ -45,6 +45,12 @@ func containerOf(from container.InspectResponse) agent.Container {
 	if c.Running {
 		c.Address = address(from.NetworkSettings)
 	}
+	if from.NetworkSettings != nil {
+		c.Networks = slices.Sorted(maps.Keys(from.NetworkSettings.Networks))
+	}
+	if from.HostConfig != nil {
+		c.Network = string(from.HostConfig.NetworkMode)
+	}
 	return c
 }
 

@@ -44,7 +44,7 @@ func (e *Engine) Create(ctx context.Context, spec agent.ContainerSpec) (string, 
 		config.Env = append(config.Env, name+"="+spec.Env[name])
 	}
 	host := &container.HostConfig{NetworkMode: "default", RestartPolicy: policy}
-	host.Memory = spec.Memory
+	host.Memory, host.NanoCPUs = spec.Memory, spec.NanoCPUs
 	if spec.Init {
 		host.Init = &spec.Init
 	}

@@ -71,6 +71,9 @@ func createArgs(spec agent.ContainerSpec, file string) []string {
 	if spec.Memory > 0 {
 		argv = append(argv, "--memory", strconv.FormatInt(spec.Memory, 10)+"b")
 	}
+	if spec.NanoCPUs > 0 {
+		argv = append(argv, "--cpus", strconv.FormatFloat(float64(spec.NanoCPUs)/1e9, 'f', -1, 64))
+	}
 	for _, arg := range spec.Args {
 		if arg != "-d" && arg != "--detach" { // of `docker run`; create has not and needs not
 			argv = append(argv, arg)

@@ -34,6 +34,16 @@ func contract(t *testing.T, w *world, traffic agent.Traffic) {
 	check(t, traffic.Point(ctx, "app", backends, false)) // once more, as recovery does
 	wantAnswer(t, listeners[0], "two 172.30.0.1")
 	wantAnswer(t, listeners[1], "one 172.30.0.1")
+	if mapped, ok := traffic.(*Map); ok {
+		pointed, err := mapped.Pointed(ctx, "app")
+		check(t, err)
+		if diff := cmp.Diff([]agent.Backend{one.backend(1), two.backend(2)}, pointed); diff != "" {
+			t.Errorf("the map leads elsewhere:\n%s", diff)
+		}
+		if pointed, err := mapped.Pointed(ctx, "never-heard-of"); err != nil || len(pointed) != 0 {
+			t.Errorf("an app without addresses leads to %v, %v", pointed, err)
+		}
+	}
 	check(t, traffic.Sync(ctx, map[string][]agent.Backend{"app": backends}))
 	wantAnswer(t, listeners[0], "two 172.30.0.1")
 

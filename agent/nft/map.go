@@ -183,30 +183,36 @@ func (m *Map) book() book {
 	return book{path: m.Places.Addresses(), subnet: m.Config.Subnet}
 }
 
-// do carries a request out, here or by the helper.
+// do carries a request out and returns how many connections are left.
 func (m *Map) do(ctx context.Context, request Request) (int, error) {
+	answer, err := m.ask(ctx, request)
+	return answer.Left, err
+}
+
+// ask carries a request out, here or by the helper.
+func (m *Map) ask(ctx context.Context, request Request) (Answer, error) {
 	if m.Helper == nil {
-		return perform(ctx, m.Config, request)
+		return carryOut(ctx, m.Config, request)
 	}
 	data, err := json.Marshal(request)
 	if err != nil {
-		return 0, fmt.Errorf("encode the request to the root helper: %w", err)
+		return Answer{}, fmt.Errorf("encode the request to the root helper: %w", err)
 	}
 	reply, err := m.Helper(ctx, data)
 	if err != nil {
-		return 0, api.Errorf(api.Precondition, request.Verb.op(), "ask the root helper: %w", err)
+		return Answer{}, api.Errorf(api.Precondition, request.Verb.op(), "ask the root helper: %w", err)
 	}
 	var answer Answer
 	if err := json.Unmarshal(reply, &answer); err != nil {
-		return 0, api.Errorf(api.Precondition, request.Verb.op(), "read the root helper's answer: %w", err)
+		return Answer{}, api.Errorf(api.Precondition, request.Verb.op(), "read the root helper's answer: %w", err)
 	}
 	if answer.Error != nil {
 		if ctx.Err() != nil {
 			answer.Error.Cause = ctx.Err() // causes do not travel
 		}
-		return answer.Left, answer.Error
+		return answer, answer.Error
 	}
-	return answer.Left, nil
+	return answer, nil
 }
 
 // endpoint is a backend's own address and port.

@@ -25,12 +25,14 @@ const (
 	VerbSync   Verb = "sync"   // make Elements the whole map
 	VerbRemove Verb = "remove" // take table and route away
 	VerbProbe  Verb = "probe"  // try out whether the map works here
+	VerbRead   Verb = "read"   // tell all elements
 )
 
 const (
 	opWrite = "write the address map"
 	opDrain = "drain connections"
 	opProbe = "try the address map"
+	opRead  = "read the address map"
 
 	mostElements = 8192
 	mostRequest  = 4 << 20 // bytes
@@ -43,6 +45,8 @@ func (v Verb) op() string {
 		return opDrain
 	case VerbProbe:
 		return opProbe
+	case VerbRead:
+		return opRead
 	}
 	return opWrite
 }
@@ -65,8 +69,9 @@ type Request struct {
 
 // Answer is what the root helper writes.
 type Answer struct {
-	Left  int        `json:"left"` // with drain: connections still open
-	Error *api.Error `json:"error,omitempty"`
+	Left     int        `json:"left"`               // with drain: connections still open
+	Elements []Element  `json:"elements,omitempty"` // with read
+	Error    *api.Error `json:"error,omitempty"`
 }
 
 // Serve is the root side of a Map with a Helper: it reads one Request, carries it
@@ -77,7 +82,7 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, config agent.MapCon
 	var answer Answer
 	request, err := readRequest(in)
 	if err == nil {
-		answer.Left, err = perform(ctx, config, request)
+		answer, err = carryOut(ctx, config, request)
 	}
 	answer.Error = api.AsError(err)
 	if err := json.NewEncoder(out).Encode(answer); err != nil {
@@ -147,7 +152,7 @@ func (r Request) check(config agent.MapConfig, own []netip.Addr) error {
 
 func (v Verb) unknown() bool {
 	switch v {
-	case VerbEnsure, VerbPoint, VerbDrain, VerbSync, VerbRemove, VerbProbe:
+	case VerbEnsure, VerbPoint, VerbDrain, VerbSync, VerbRemove, VerbProbe, VerbRead:
 		return false
 	}
 	return true

@@ -54,6 +54,7 @@ func TestServeRefuses(t *testing.T) {
 		"IPv6":                 point(ours, "[fd00::1]:5000"),
 		"IPv6 in disguise":     point(ours, "[::ffff:172.30.0.2]:5000"),
 		"a name":               point(ours, "example.com:5000"),
+		"a read of something":  `{"verb":"read","owned":["198.18.4.1"]}`,
 		"an element twice": `{"verb":"sync","elements":[{"from":"198.18.4.1:5000","to":"172.30.0.2:5000"},` +
 			`{"from":"198.18.4.1:5000","to":"172.30.0.3:5000"}]}`,
 		"owned by others":   `{"verb":"point","owned":["198.18.8.1"]}`,

@@ -16,6 +16,9 @@ const (
 // label is one part of a name, in the form that the DNS carries.
 var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
+// Domain tells why a name cannot be a site's domain, or nil.
+func (n *Nginx) Domain(name string) error { return Domain(name) }
+
 // Domain tells why a name cannot be an app's domain, or nil. A name in other than
 // ASCII letters has to be in its xn-- form; a star may stand for the first label.
 func Domain(name string) error {

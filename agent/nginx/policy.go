@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -16,17 +17,17 @@ var metadata = []string{"169.254.169.254", "fd00:ec2::254", "metadata.google.int
 
 // allowed refuses what an app's own template may not do: the file that comes out of
 // it is read by a server that all apps share (ALSO-REFUSE 54).
-func (n *Nginx) allowed(app, conf string) error {
+func (n *Nginx) allowed(site agent.Site, conf string) error {
 	for _, d := range directives(conf) {
-		if why := n.refuse(app, d); why != "" {
-			return api.Errorf(api.ProxyFailed, opRender, "nginx.conf.sigil of %s: line %d of what it renders: %s", app, d.line, why).
+		if why := n.refuse(site, d); why != "" {
+			return api.Errorf(api.ProxyFailed, opRender, "nginx.conf.sigil of %s: line %d of what it renders: %s", site.App, d.line, why).
 				WithHint("change nginx.conf.sigil; the agent's built-in template shows what is usual")
 		}
 	}
 	return nil
 }
 
-func (n *Nginx) refuse(app string, d directive) (why string) {
+func (n *Nginx) refuse(site agent.Site, d directive) (why string) {
 	name, args := d.words[0], d.words[1:]
 	for _, word := range args {
 		for _, address := range metadata {
@@ -46,20 +47,20 @@ func (n *Nginx) refuse(app string, d directive) (why string) {
 			return name + " leads to a unix socket of the host"
 		}
 	case name == "access_log" || name == "error_log":
-		if len(args) > 0 && !n.mayLog(app, args[0]) {
+		if len(args) > 0 && !n.mayLog(site, args[0]) {
 			return name + " is outside of " + n.logDir()
 		}
 	case name == "include":
-		if len(args) != 1 || !n.mayInclude(app, args[0]) {
-			return "include is outside of " + n.Places.App(app)
+		if len(args) != 1 || !n.mayInclude(site.App, args[0]) {
+			return "include is outside of " + n.Places.App(site.App)
 		}
 	}
 	return ""
 }
 
-func (n *Nginx) mayLog(app, path string) bool {
+func (n *Nginx) mayLog(site agent.Site, path string) bool {
 	for _, key := range []string{"access-log-path", "error-log-path"} {
-		if chosen, err := n.property(app, key); err == nil && chosen != "" && chosen == path {
+		if chosen, err := n.property(site, key); err == nil && chosen != "" && chosen == path {
 			return true
 		}
 	}

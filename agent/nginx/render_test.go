@@ -82,7 +82,7 @@ func TestRenderGolden(t *testing.T) {
 				put(t, filepath.Join(n.Places.TLS(c.site.App), "server.key"), "x")
 			}
 			if c.hsts != "" {
-				put(t, n.Places.Property("nginx", c.site.App, "hsts"), c.hsts+"\n")
+				c.site.Properties = map[string]string{"hsts": c.hsts}
 				put(t, n.Places.Property("nginx", "--global", "client-max-body-size"), "20m\n")
 			}
 			conf, err := n.render(c.site, c.facts)
@@ -166,8 +166,9 @@ func TestRenderRefuses(t *testing.T) {
 	if _, err := n.render(s, facts{}); err == nil {
 		t.Error("an app named ../x was rendered")
 	}
-	put(t, n.Places.Property("nginx", "shop", "client-max-body-size"), "1m; include /etc/shadow")
-	if _, err := n.render(site("shop", plain), facts{}); err == nil {
+	s = site("shop", plain)
+	s.Properties = map[string]string{"client-max-body-size": "1m; include /etc/shadow"}
+	if _, err := n.render(s, facts{}); err == nil {
 		t.Error("a property with a semicolon was rendered")
 	}
 }

@@ -55,7 +55,7 @@ func (n *Nginx) render(site agent.Site, host facts) ([]byte, error) {
 		return nil, err
 	}
 	text, custom := builtin, false
-	disabled, err := n.property(site.App, "disable-custom-config")
+	disabled, err := n.property(site, "disable-custom-config")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (n *Nginx) render(site agent.Site, host facts) ([]byte, error) {
 		return nil, api.Errorf(api.ProxyFailed, opRender, "nginx.conf.sigil of %s: %w", site.App, err)
 	}
 	if custom {
-		if err := n.allowed(site.App, rendered); err != nil {
+		if err := n.allowed(site, rendered); err != nil {
 			return nil, err
 		}
 	}
@@ -106,22 +106,21 @@ var tuning = []struct{ variable, property, usual string }{
 const forbidden = ";{}\"'\\#\n\r"
 
 // property is nginx/KEY of the app, else of the host.
-func (n *Nginx) property(app, key string) (value string, err error) {
-	for _, owner := range []string{app, "--global"} {
-		text, _, err := readFile(n.Places.Property("nginx", owner, key))
+func (n *Nginx) property(site agent.Site, key string) (value string, err error) {
+	value = site.Properties[key]
+	if value == "" {
+		text, _, err := readFile(n.Places.Property("nginx", "--global", key))
 		if err != nil {
 			return "", fmt.Errorf("read the property nginx/%s: %w", key, err)
 		}
-		value := strings.TrimSpace(string(text))
-		if strings.ContainsAny(value, forbidden) {
-			return "", api.Errorf(api.ProxyFailed, opRender, "the property %s of %s has a character that nginx would read as its own", key, app).
-				WithHint("nginx:set %s %s to a plain value", app, key)
-		}
-		if value != "" {
-			return value, nil
-		}
+		value = string(text)
 	}
-	return "", nil
+	value = strings.TrimSpace(value)
+	if strings.ContainsAny(value, forbidden) {
+		return "", api.Errorf(api.ProxyFailed, opRender, "the property %s of %s has a character that nginx would read as its own", key, site.App).
+			WithHint("nginx:set %s %s to a plain value", site.App, key)
+	}
+	return value, nil
 }
 
 // variables are those of PLUGIN-CONTRACT 6.6, for the built-in template and an app's own.
@@ -137,7 +136,7 @@ func (n *Nginx) variables(site agent.Site, host facts) (map[string]string, error
 		"HTTP2_PUSH_SUPPORTED":      strconv.FormatBool(host.atLeast(1, 13, 9) && !host.atLeast(1, 25)),
 	}
 	for _, row := range tuning {
-		value, err := n.property(app, row.property)
+		value, err := n.property(site, row.property)
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +151,7 @@ func (n *Nginx) variables(site agent.Site, host facts) (map[string]string, error
 		{"NGINX_BIND_ADDRESS_IP6", "bind-address-ipv6", n.bind6(host)},
 		{"HSTS", "hsts", truth(!exists(filepath.Join(n.Places.NginxConfDir(app), "hsts.conf")))},
 	} {
-		value, err := n.property(app, row.property)
+		value, err := n.property(site, row.property)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -33,7 +34,10 @@ type Server struct {
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/hello", s.hello)
+	mux.HandleFunc("GET /v1/doctor", s.doctor)
 	mux.HandleFunc("GET /v1/apps/{app}", s.guarded("apps:report", s.state))
+	mux.HandleFunc("GET /v1/apps/{app}/drift", s.guarded("apps:report", s.drift))
+	mux.HandleFunc("POST /v1/apps/{app}/plan", s.guarded("git-receive-pack", s.plan))
 	mux.HandleFunc("POST /v1/apps/{app}/releases", s.guarded("git-receive-pack", s.release))
 	mux.HandleFunc("GET /v1/apps/{app}/releases/{id}", s.guarded("apps:report", s.follow))
 	mux.HandleFunc("DELETE /v1/apps/{app}/releases/{id}", s.guarded("git-receive-pack", s.cancel))
@@ -98,7 +102,7 @@ func (s *Server) hello(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, api.Hello{Protocol: api.Protocol, Version: s.Host.Version, OS: info.OS, Arch: info.Arch, Store: info.Store,
-		Free: freeBytes(info.Root), Traffic: s.Host.Traffic.Name(), Key: s.By.Name})
+		Free: agent.FreeBytes(info.Root), Traffic: s.Host.Traffic.Name(), Key: s.By.Name})
 }
 
 func (s *Server) state(w http.ResponseWriter, r *http.Request, app string) {
@@ -151,7 +155,32 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request, app string) {
 		return
 	}
 	s.submit(w, r, digest, agent.Change{App: app, Request: id, Kind: agent.Deploy, Document: body.Document, Auth: body.RegistryAuth,
-		By: s.By, LockWait: time.Duration(body.LockWait) * time.Second, RunURL: body.Document.Source.RunURL})
+		By: s.By, LockWait: time.Duration(body.LockWait) * time.Second, RunURL: body.Document.Source.RunURL,
+		State: strings.Trim(r.Header.Get(api.IfMatch), `"`)})
+}
+
+func (s *Server) plan(w http.ResponseWriter, r *http.Request, app string) {
+	var body api.PlanRequest
+	err := decode(w, r, &body)
+	if err == nil {
+		checked := body.Document
+		if checked.Image.Manifest == "" { // it is known once the image was shipped
+			checked.Image.Manifest = checked.Image.ID
+		}
+		err = checkDocument(checked)
+	}
+	if err == nil { // what a dead deploy left is no state to plan from
+		err = s.Host.RecoverUnfinished(r.Context(), app)
+	}
+	var plan api.Plan
+	if err == nil {
+		plan, err = s.Host.Plan(r.Context(), app, body)
+	}
+	if err != nil {
+		refuse(w, statusOf(err), err)
+		return
+	}
+	answer(w, plan)
 }
 
 func (s *Server) rollback(w http.ResponseWriter, r *http.Request, app string) {

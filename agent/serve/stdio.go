@@ -124,12 +124,3 @@ func checkDocument(document api.ReleaseDocument) error {
 	}
 	return nil
 }
-
-// freeBytes is what is left where images are kept; 0 when it cannot be known.
-func freeBytes(dir string) int64 {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return 0
-	}
-	return int64(stat.Bavail) * int64(stat.Bsize)
-}

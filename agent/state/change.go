@@ -82,8 +82,8 @@ type part struct {
 	text func(from agent.Settings) ([]byte, error)
 }
 
-// parts are all files of an app's settings.
-func (s *Store) parts(app string) []part {
+// parts are all files of an app's settings: those that there are, and those that of needs.
+func (s *Store) parts(app string, of ...agent.Settings) []part {
 	parts := []part{{s.Places.Env(app), 0o600, readEnv, func(from agent.Settings) ([]byte, error) { return FormatEnv(from.Env) }}}
 	if app == global {
 		return append(parts, part{filepath.Join(s.Places.Root, "VHOST"), 0o644, readDomains, domainsText})
@@ -98,7 +98,7 @@ func (s *Store) parts(app string) []part {
 		s.promoted(app, "app.json", func(of *agent.Settings) *string { return &of.AppJSON }),
 		s.promoted(app, "nginx.conf.sigil", func(of *agent.Settings) *string { return &of.Template }),
 	)
-	for _, name := range agent.KnownProperties() {
+	for _, name := range s.propertyNames(app, of) {
 		plugin, key := splitProperty(name)
 		parts = append(parts, part{s.Places.Property(plugin, app, key), 0o600,
 			func(to *agent.Settings, text []byte) error { to.Properties[name] = propertyValue(text); return nil },
@@ -111,6 +111,29 @@ func (s *Store) parts(app string) []part {
 			}})
 	}
 	return parts
+}
+
+// propertyNames are the properties that an app has or is to have. What a plugin keeps
+// beside them is not part of the settings.
+func (s *Store) propertyNames(app string, of []agent.Settings) []string {
+	names := map[string]bool{}
+	for _, settings := range of {
+		for name := range settings.Properties {
+			names[name] = true
+		}
+	}
+	for _, plugin := range agent.PropertyPlugins() {
+		entries, err := os.ReadDir(filepath.Dir(s.Places.Property(plugin, app, "any")))
+		if err != nil {
+			continue // no property of this plugin: what cannot be read fails when it is written
+		}
+		for _, entry := range entries {
+			if name := plugin + "/" + entry.Name(); entry.Type().IsRegular() && agent.KnownProperty(name) {
+				names[name] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 func (s *Store) promoted(app, file string, field func(*agent.Settings) *string) part {
@@ -179,7 +202,7 @@ func scaleText(from agent.Settings) ([]byte, error) {
 // edits works out which files have to change, before any is touched.
 func (s *Store) edits(app string, before, after agent.Settings) ([]edit, error) {
 	for name := range after.Properties {
-		if !knownProperty(name) {
+		if !agent.KnownProperty(name) {
 			return nil, fmt.Errorf("%s is not a property that is part of the settings", name)
 		}
 	}
@@ -187,7 +210,7 @@ func (s *Store) edits(app string, before, after agent.Settings) ([]edit, error) 
 		return nil, errors.New("a host has an env and domains and no other settings")
 	}
 	var edits []edit
-	for _, part := range s.parts(app) {
+	for _, part := range s.parts(app, before, after) {
 		// What is written is compared, not the file: what a person has written another
 		// way stays, unless it says something else.
 		is, err := part.text(before)

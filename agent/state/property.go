@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 )
 
@@ -266,10 +265,8 @@ func removeFile(path string) error {
 	return atomicfile.Remove(path)
 }
 
-// splitProperty splits "plugin/key" of agent.KnownProperties.
+// splitProperty splits "plugin/key" of agent.KnownProperty.
 func splitProperty(name string) (plugin, key string) {
 	plugin, key, _ = strings.Cut(name, "/")
 	return plugin, key
 }
-
-func knownProperty(name string) bool { return slices.Contains(agent.KnownProperties(), name) }

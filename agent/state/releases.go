@@ -2,7 +2,6 @@ package state
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,8 +22,8 @@ func (s *Store) currentFile(app string) string {
 	return filepath.Join(filepath.Dir(s.Places.ReleaseRecord(app, 1)), "current")
 }
 
-// Releases returns all records of an app, oldest first.
-func (s *Store) Releases(app string) ([]agent.Record, error) {
+// Versions lists the releases of an app, oldest first, without reading any.
+func (s *Store) Versions(app string) ([]int, error) {
 	if !isApp(app) {
 		return nil, noSuchApp(app)
 	}
@@ -35,24 +34,50 @@ func (s *Store) Releases(app string) ([]agent.Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the releases: %w", err)
 	}
-	var records []agent.Record
+	var versions []int
 	for _, entry := range entries {
 		number, ok := strings.CutPrefix(strings.TrimSuffix(entry.Name(), ".json"), "v")
 		version, err := strconv.Atoi(number)
-		if !ok || err != nil || entry.Name() != filepath.Base(s.Places.ReleaseRecord(app, version)) {
-			continue
+		if ok && err == nil && entry.Name() == filepath.Base(s.Places.ReleaseRecord(app, version)) {
+			versions = append(versions, version)
 		}
-		text, err := os.ReadFile(s.Places.ReleaseRecord(app, version))
-		var record agent.Record
-		if err == nil {
-			err = json.Unmarshal(text, &record)
-		}
+	}
+	slices.Sort(versions)
+	return versions, nil
+}
+
+// Release reads the record of one version; one that is not there is agent.ErrNotFound.
+func (s *Store) Release(app string, version int) (record agent.Record, err error) {
+	if !isApp(app) {
+		return record, noSuchApp(app)
+	}
+	text, err := os.ReadFile(s.Places.ReleaseRecord(app, version))
+	if errors.Is(err, fs.ErrNotExist) {
+		return record, fmt.Errorf("release v%d of %s: %w", version, app, agent.ErrNotFound)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &record)
+	}
+	if err != nil {
+		return record, fmt.Errorf("read release v%d of %s: %w", version, app, err)
+	}
+	return record, nil
+}
+
+// Releases returns all records of an app, oldest first.
+func (s *Store) Releases(app string) ([]agent.Record, error) {
+	versions, err := s.Versions(app)
+	if err != nil {
+		return nil, err
+	}
+	var records []agent.Record
+	for _, version := range versions {
+		record, err := s.Release(app, version)
 		if err != nil {
-			return nil, fmt.Errorf("read release v%d of %s: %w", version, app, err)
+			return nil, err
 		}
 		records = append(records, record)
 	}
-	slices.SortFunc(records, func(a, b agent.Record) int { return cmp.Compare(a.Version, b.Version) })
 	return records, nil
 }
 

@@ -166,7 +166,7 @@ func TestChangeRefuses(t *testing.T) {
 		"a scale":          func(now *agent.Settings) error { now.Scale["web"] = -1; return nil },
 		"a process":        func(now *agent.Settings) error { now.Scale["a\nb"] = 1; return nil },
 		"a port":           func(now *agent.Settings) error { now.Ports = []string{""}; return nil },
-		"another property": func(now *agent.Settings) error { now.Properties["nginx/hsts"] = "x"; return nil },
+		"another property": func(now *agent.Settings) error { now.Properties["letsencrypt/email"] = "x"; return nil },
 	} {
 		if _, _, err := s.Change("app", change); err == nil {
 			t.Errorf("%s was written", name)

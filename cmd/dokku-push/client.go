@@ -21,20 +21,23 @@ import (
 
 // client is one run of the program: what was asked for, and where to say what.
 type client struct {
-	command string
-	args    []string // after the command and the flags
-	options push.Options
-	format  string // auto, plain, json
-	output  string // -o
-	follow  bool   // -t
-	usage   string
-	in      io.Reader
-	out     io.Writer
-	err     io.Writer
+	command  string
+	args     []string // after the command and the flags
+	options  push.Options
+	format   string // auto, plain, json
+	output   string // -o
+	follow   bool   // -t
+	checking checkFlags
+	first    initFlags
+	planning planFlags
+	usage    string
+	in       io.Reader
+	out      io.Writer
+	err      io.Writer
 }
 
 // commands are all the words that may stand first; the first is the default.
-var commands = []string{"push", "build", "status", "releases", "rollback", "logs", "run", "help", "version"}
+var commands = []string{"push", "plan", "build", "status", "releases", "rollback", "logs", "run", "check", "init", "drift", "doctor", "help", "version"}
 
 // parse turns the command line and the environment into a client. A flag wins over
 // its variable.
@@ -54,11 +57,16 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	flags.StringVar(&o.Remote.KeyFile, "key", os.Getenv("DOKKU_SSH_KEY_FILE"), "ssh private key file (else ssh-agent and the usual files)")
 	flags.BoolVar(&o.Remote.AcceptNew, "accept-new-host-key", truth(os.Getenv("DOKKU_SSH_ACCEPT_NEW_HOST_KEYS")), "trust a host that is not in known_hosts yet, and remember it")
 	flags.StringVar(&o.Registry, "registry", "", "push to this repository instead of over ssh, and let the host pull from it")
+	flags.StringVar(&o.Image, "image", "", "deploy this image instead of building one: a reference, an OCI layout folder or a docker-save archive")
 	flags.StringVar(&o.Manifest, "manifest", os.Getenv("DOKKU_MANIFEST"), "dokku.hcl by another name")
+	flags.StringVar(&o.Plan, "plan", "", "push: carry out exactly this plan, or refuse")
 	flags.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait for another deploy of the app: 5m")
 	flags.StringVar(&c.format, "log-format", envOr("DOKKU_LOG_FORMAT", "auto"), "auto, plain or json (one event a line on stdout)")
-	flags.StringVarP(&c.output, "output", "o", "", "build: write the image to this file")
+	flags.StringVarP(&c.output, "output", "o", "", "build: write the image to this file; plan: the plan")
 	flags.BoolVarP(&c.follow, "tail", "t", false, "logs: follow")
+	c.checking.register(flags)
+	c.first.register(flags)
+	c.planning.register(flags)
 	asked := flags.BoolP("help", "h", false, "print this")
 	c.usage = flags.FlagUsages()
 	if c.command == "run" {
@@ -109,12 +117,14 @@ func (c *client) do(ctx context.Context) error {
 	renderer := c.renderer()
 	defer renderer.Close()
 	c.options.Report = renderer.Event
-	if (c.command == "push" || c.command == "build") && len(c.args) > 1 {
+	if (c.command == "push" || c.command == "plan" || c.command == "build") && len(c.args) > 1 {
 		return api.Errorf(api.Usage, "", "one folder at a time, not %q", c.args).WithHint("dokku-push help")
 	}
 	switch c.command {
 	case "push":
 		return c.push(ctx)
+	case "plan":
+		return c.plan(ctx)
 	case "build":
 		return c.build(ctx)
 	case "status":
@@ -127,6 +137,14 @@ func (c *client) do(ctx context.Context) error {
 		return c.remoteCommand(ctx, "logs", c.logArgs())
 	case "run":
 		return c.remoteCommand(ctx, "run", c.args)
+	case "check":
+		return c.check()
+	case "init":
+		return c.init(ctx)
+	case "drift":
+		return c.drift(ctx)
+	case "doctor":
+		return c.doctor(ctx)
 	case "version":
 		_, err := fmt.Fprintf(c.out, "dokku-push %s (protocol %d)\n", version, api.Protocol)
 		return err

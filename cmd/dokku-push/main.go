@@ -67,12 +67,17 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 const helpText = `dokku-push builds an app here, ships what the host lacks, and deploys exactly that.
 
 Usage: dokku-push [push] [flags] [DIR]      build DIR (default .), ship it, deploy it
+       dokku-push plan [flags] [DIR]        what a push would change; -o FILE keeps it for push --plan FILE
        dokku-push build [flags] [DIR]       build only; -o FILE writes the image as docker load reads it
        dokku-push status [flags]            what runs, and what became of the last request
        dokku-push releases [flags]          the releases, oldest first
        dokku-push rollback [flags] [vN]     back to the last other image, or to vN, with its env and formation
        dokku-push logs [flags] [-- args]    the app's output; -t follows it
        dokku-push run [flags] -- COMMAND    a command in a new container of the current release
+       dokku-push check [flags] [DIR]       what is wrong with Procfile, app.json and dokku.hcl, or what they mean
+       dokku-push init [flags] [DIR]        write a first dokku.hcl and CI workflow from what is in DIR
+       dokku-push drift [flags]             what differs between the release and what runs; exit 2 if anything does
+       dokku-push doctor [flags]            is the host ready for deploys? exit 78 if not
        dokku-push help | version
 
 Flags:

@@ -124,6 +124,8 @@ func line(event api.Event) string {
 		return "       " + event.Output.Source + ": " + clean(event.Output.Text)
 	case event.Warning != "":
 		return " !     " + clean(event.Warning)
+	case event.Plan != nil:
+		return shortPlan(*event.Plan)
 	}
 	return ""
 }

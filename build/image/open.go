@@ -1,0 +1,181 @@
+// Package image opens images that exist already: in a registry, in an OCI layout folder
+// or in a docker-save archive. Its builder deploys one as it is; build/static lays
+// files on one.
+package image
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+)
+
+// maxDepth is how many indexes may stand within each other before an image.
+const maxDepth = 2
+
+// Builder builds nothing: it finds the image that the project names.
+type Builder struct{}
+
+var _ build.Builder = Builder{}
+
+// Build finds request.App.Build.Image, which is resolved to a digest: what a tag names
+// now is what is deployed. Its labels tell what runs where the project has no Procfile
+// of its own. Layers of a registry's image are read when they are sent, and only as
+// long as ctx lasts. Errors are api.BuildFailed.
+func (Builder) Build(ctx context.Context, request build.Request) (*build.Image, error) {
+	reference := request.App.Build.Image
+	if reference == "" {
+		return nil, api.Errorf(api.InvalidManifest, "build", "no image is named").WithHint("use --image REF, or build { image = \"…\" } in dokku.hcl")
+	}
+	found, err := Open(ctx, request.Dir, reference, v1.Platform{OS: request.OS, Architecture: request.Arch})
+	if err != nil {
+		return nil, err
+	}
+	id, err := found.ConfigName()
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "read the image "+reference, "%w", err)
+	}
+	config, err := found.ConfigFile()
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "read the image "+reference, "%w", err)
+	}
+	app := request.App
+	if app.Procfile == nil && app.ProcfileText == "" {
+		app.ProcfileText = config.Config.Labels[api.LabelProcfile]
+	}
+	if app.AppJSON == nil && app.AppJSONText == "" {
+		app.AppJSONText = config.Config.Labels[api.LabelAppJSON]
+	}
+	if digest, err := found.Digest(); err == nil {
+		request.Output(reference + " is " + digest.String())
+	}
+	return &build.Image{Image: found, ID: id.String()}, nil
+}
+
+// Open opens an image for a platform: a path (an OCI layout folder or a docker-save
+// archive), relative to dir, or else a registry reference. Errors are api.BuildFailed.
+func Open(ctx context.Context, dir, reference string, platform v1.Platform) (v1.Image, error) {
+	image, err := find(ctx, dir, reference, platform)
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "open the image "+reference, "read its config: %w", err)
+	}
+	if config.OS != platform.OS || config.Architecture != platform.Architecture {
+		return nil, wrongPlatform(reference, platform, []string{config.OS + "/" + config.Architecture})
+	}
+	return image, nil
+}
+
+func wrongPlatform(base string, want v1.Platform, have []string) error {
+	return api.Errorf(api.BuildFailed, "open the image "+base, "it is for %s, the host runs %s/%s", strings.Join(have, ", "), want.OS, want.Architecture).
+		WithHint("name an image that exists for %s/%s", want.OS, want.Architecture)
+}
+
+func find(ctx context.Context, dir, base string, platform v1.Platform) (v1.Image, error) {
+	full := base
+	if !filepath.IsAbs(base) {
+		full = filepath.Join(dir, base)
+	}
+	info, err := os.Stat(full)
+	if isPath := strings.HasPrefix(base, ".") || filepath.IsAbs(base); err != nil && !isPath {
+		return pull(ctx, base, platform)
+	}
+	op := "open the image " + base
+	switch {
+	case err != nil:
+		return nil, api.Errorf(api.BuildFailed, op, "%w", err)
+	case info.IsDir():
+		index, err := layout.ImageIndexFromPath(full)
+		if err != nil {
+			return nil, api.Errorf(api.BuildFailed, op, "it is a folder but no OCI layout: %w", err)
+		}
+		return choose(base, index, platform)
+	}
+	image, err := tarball.ImageFromPath(full, nil)
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, op, "it is no docker-save archive of one image: %w", err)
+	}
+	return image, nil
+}
+
+// pull opens an image of a registry with docker login's credentials.
+func pull(ctx context.Context, base string, platform v1.Platform) (v1.Image, error) {
+	reference, err := name.ParseReference(base)
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "open the image "+base, "it is neither a path nor an image reference: %w", err).
+			WithHint("write a reference such as nginx:alpine, or the path of an OCI layout folder or a docker-save archive")
+	}
+	descriptor, err := remote.Get(reference, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "get the image "+base, "%w", err).
+			WithHint("is the name right, can the registry be reached, does it need docker login?")
+	}
+	if !descriptor.MediaType.IsIndex() {
+		image, err := descriptor.Image()
+		if err != nil {
+			return nil, api.Errorf(api.BuildFailed, "read the image "+base, "%w", err)
+		}
+		return image, nil
+	}
+	index, err := descriptor.ImageIndex()
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "read the image "+base, "%w", err)
+	}
+	return choose(base, index, platform)
+}
+
+// choose takes the image for platform out of an index. An index of one image
+// that names no platform is that image.
+func choose(base string, index v1.ImageIndex, platform v1.Platform) (v1.Image, error) {
+	var have []string
+	image, err := chooseIn(index, platform, &have, 0)
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "read the image "+base, "%w", err)
+	}
+	if image == nil {
+		return nil, wrongPlatform(base, platform, append(have, "nothing else"))
+	}
+	return image, nil
+}
+
+func chooseIn(index v1.ImageIndex, platform v1.Platform, have *[]string, depth int) (v1.Image, error) {
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, err
+	}
+	for _, child := range manifest.Manifests {
+		switch {
+		case child.MediaType.IsIndex():
+			if depth == maxDepth {
+				return nil, fmt.Errorf("indexes are nested deeper than %d", maxDepth)
+			}
+			nested, err := index.ImageIndex(child.Digest)
+			if err != nil {
+				return nil, err
+			}
+			if image, err := chooseIn(nested, platform, have, depth+1); image != nil || err != nil {
+				return image, err
+			}
+		case !child.MediaType.IsImage():
+		case child.Platform == nil && len(manifest.Manifests) == 1, child.Platform != nil && child.Platform.Satisfies(platform):
+			return index.Image(child.Digest)
+		case child.Platform != nil:
+			*have = append(*have, child.Platform.OS+"/"+child.Platform.Architecture)
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+	"github.com/dokku-push/dokku-push/manifest"
+	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/report"
+	"github.com/dokku-push/dokku-push/push/scaffold"
+)
+
+// checkFlags are the flags that only check has.
+type checkFlags struct {
+	format string // text, json, github; empty: what the place asks for
+}
+
+func (f *checkFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.format, "format", "", "check, drift, doctor: text or json (one document); check also github (annotations; the default in GitHub's CI)")
+}
+
+// check says what is wrong with Procfile, app.json and dokku.hcl, or what they mean. It
+// speaks to no host. What it says is its answer, so it goes to stdout.
+func (c *client) check() error {
+	format, err := c.checkFormat()
+	if err != nil {
+		return err
+	}
+	dir, err := c.tree()
+	if err != nil {
+		return err
+	}
+	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: c.options.Manifest, Getenv: c.options.Getenv})
+	understood := ""
+	if !found.Failed() {
+		var more manifest.Diagnostics
+		understood, more = c.understand(dir, app)
+		found = append(found, more...)
+	}
+	if err := c.diagnostics(format, dir, found); err != nil {
+		return err
+	}
+	if found.Failed() {
+		return &exitError{code: api.Exit(&api.Error{Code: api.InvalidManifest})}
+	}
+	if format != "json" {
+		_, err = fmt.Fprintln(c.out, report.Legible(understood))
+	}
+	return err
+}
+
+// checkFormat is the format that was asked for: by --format, by the format of everything
+// else, or by being in GitHub's CI.
+func (c *client) checkFormat() (string, error) {
+	if said := c.checking.format; said != "" {
+		if !slices.Contains([]string{"text", "json", "github"}, said) {
+			return "", api.Errorf(api.Usage, "", "--format is text, json or github, not %q", said)
+		}
+		return said, nil
+	}
+	actions, _ := c.options.Getenv("GITHUB_ACTIONS")
+	switch {
+	case c.format == "json":
+		return "json", nil
+	case c.format == "auto" && actions == "true":
+		return "github", nil
+	}
+	return "text", nil
+}
+
+// tree is the folder that the command is about, absolute.
+func (c *client) tree() (string, error) {
+	if len(c.args) > 1 {
+		return "", api.Errorf(api.Usage, "", "one folder at a time, not %q", c.args).WithHint("dokku-push help")
+	}
+	dir, err := filepath.Abs(c.folder())
+	if err != nil {
+		return "", fmt.Errorf("find the project: %w", err)
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", api.Errorf(api.Usage, "find the project", "%s is no folder", dir)
+	}
+	return dir, nil
+}
+
+// diagnostics shows what was found in the format that was asked for.
+func (c *client) diagnostics(format, dir string, found manifest.Diagnostics) error {
+	switch format {
+	case "json":
+		return report.DiagnosticsJSON(c.out, found)
+	case "github":
+		workspace, _ := c.options.Getenv("GITHUB_WORKSPACE")
+		return report.DiagnosticsGitHub(c.out, found, resolved(dir), resolved(workspace))
+	}
+	return report.DiagnosticsText(c.out, found, c.style(c.out))
+}
+
+// resolved is a path without links, so that one can be found inside another.
+func resolved(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil && path != "" {
+		return target
+	}
+	return path
+}
+
+// style is how diagnostics are drawn on a stream.
+func (c *client) style(out io.Writer) report.DiagnosticStyle {
+	width := 0
+	terminal := false
+	if file, ok := out.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil {
+			width, terminal = columns, true
+		}
+	}
+	return report.DiagnosticStyle{Color: report.Color(terminal, c.options.Getenv), Width: width}
+}
+
+// understand says what a push of a valid project would do, in one paragraph, and what
+// would keep it from being built or named at all.
+func (c *client) understand(dir string, app *manifest.App) (paragraph string, found manifest.Diagnostics) {
+	file := c.options.Manifest
+	if file == "" {
+		file = scaffold.ManifestName
+	}
+	mistake := func(problem, hint string) {
+		found = append(found, manifest.Diagnostic{File: file, Message: problem, Hint: hint})
+	}
+	name, from := c.options.App, "--app or DOKKU_APP"
+	if name == "" {
+		name, from = app.Name, file
+	}
+	if name == "" {
+		name, from = filepath.Base(dir), "the folder's name"
+	}
+	if err := manifest.ExistingAppName(name); err != nil {
+		problem, hint, _ := strings.Cut(err.Error(), "; ")
+		mistake(from+": "+problem, strings.TrimSpace(hint+" as app in dokku.hcl, or use --app"))
+	}
+	builder, why, err := build.Choose(app, os.DirFS(dir))
+	if err != nil {
+		problem := api.AsError(err)
+		mistake(problem.Message, problem.Hint)
+	}
+	host := "no host yet (--host, DOKKU_HOST or dokku.hcl name one)"
+	if target, err := push.Target(c.options, app); err == nil {
+		host = target.Target
+	}
+	return fmt.Sprintf("%s (%s) goes to %s. It is built with %s: %s. %s", name, from, host, builder, why, processes(app)), found
+}
+
+// processes says in a sentence or two what will run.
+func processes(app *manifest.App) string {
+	if app.Procfile == nil {
+		if app.Build.Static.Command != "" {
+			return "It runs web, by build.static.command."
+		}
+		return "It runs web, the image's own command: there is no Procfile."
+	}
+	types := app.Procfile.Scaled()
+	text := "It runs nothing all the time."
+	if len(types) > 0 {
+		text = "It runs " + strings.Join(types, ", ") + "."
+	}
+	if _, release := app.Procfile.Command(manifest.Release); release {
+		text += " The release task runs once in each release."
+	}
+	return text
+}

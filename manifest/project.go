@@ -1,0 +1,172 @@
+package manifest
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// ProjectTOML is what of project.toml decides something. pack reads the file by itself,
+// too; nothing else of it counts.
+type ProjectTOML struct {
+	Builder          string
+	Buildpacks       []Buildpack
+	Pre, Post        []Buildpack // run before and after the others
+	Env              map[string]string
+	Include, Exclude []string // which files the build sees; never both
+	// Decides are the keys that decide something, as the file has them, sorted.
+	Decides []string
+}
+
+// Buildpack is an entry of a group of project.toml: an id, a URI or a script of its own.
+type Buildpack struct {
+	ID, Version, URI string
+	Script           bool
+}
+
+// String writes a buildpack as pack's --buildpack takes it.
+func (b Buildpack) String() string {
+	switch {
+	case b.URI != "":
+		return b.URI
+	case b.Version != "":
+		return b.ID + "@" + b.Version
+	}
+	return b.ID
+}
+
+func (l *loader) readProject() {
+	text, s, ok := l.open(projectName)
+	if !ok {
+		l.project = s
+		return
+	}
+	l.app.Project, l.project = parseProject(projectName, text)
+}
+
+// ParseProject reads project.toml of either schema: [io.buildpacks], or [build] as it
+// was before. After a mistake the ProjectTOML is nil.
+func ParseProject(name string, text []byte) (*ProjectTOML, Diagnostics) {
+	project, s := parseProject(name, text)
+	return project, s.result()
+}
+
+type projectReader struct {
+	*source
+	project ProjectTOML
+}
+
+func parseProject(name string, text []byte) (*ProjectTOML, *source) {
+	r := &projectReader{source: newSource(name, text)}
+	if r.failed() {
+		return nil, r.source
+	}
+	var root map[string]any
+	if _, err := toml.Decode(r.text, &root); err != nil {
+		r.syntax(err)
+		return nil, r.source
+	}
+	r.findKeys()
+	r.table(root, "", map[string]func(string, any){
+		"_": nil, "project": nil, "metadata": nil,
+		"io": func(path string, v any) {
+			r.table(v, path, map[string]func(string, any){"buildpacks": r.buildpacks})
+		},
+		"build": r.old,
+	})
+	if r.failed() {
+		return nil, r.source
+	}
+	slices.Sort(r.project.Decides)
+	return &r.project, r.source
+}
+
+// syntax turns the parser's error into a mistake.
+func (r *projectReader) syntax(err error) {
+	var parse toml.ParseError
+	if !errors.As(err, &parse) {
+		r.whole(Mistake, "it is not TOML", "text stands in double quotes; tables begin with [name]")
+		return
+	}
+	what := strings.ReplaceAll(parse.Message, "\n", " ")
+	r.mistake(parse.Position.Start, "it is not TOML: "+clip(sentence(what), 120), "text stands in double quotes, each key once, tables begin with [name]")
+}
+
+var (
+	headerForm = regexp.MustCompile(`^\s*\[+\s*([A-Za-z0-9_.-]+)\s*\]+`)
+	keyForm    = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=`)
+)
+
+// findKeys notes where keys stand. The parser does not tell.
+func (r *projectReader) findKeys() {
+	table, offset := "", 0
+	for _, line := range strings.Split(r.text, "\n") {
+		if header := headerForm.FindStringSubmatch(line); header != nil {
+			table = header[1]
+			r.first(table, offset)
+			table += "."
+		} else if key := keyForm.FindStringSubmatch(line); key != nil {
+			r.first(table+key[1], offset)
+		}
+		offset += len(line) + 1
+	}
+}
+
+func (r *projectReader) first(path string, at int) {
+	if _, known := r.places[path]; !known {
+		r.places[path] = at
+	}
+}
+
+// table reads the keys of a table; a nil function takes a key that decides nothing.
+func (r *projectReader) table(v any, path string, known map[string]func(string, any)) {
+	table, ok := v.(map[string]any)
+	if !ok {
+		r.mistake(r.places[path], path+" is no table", "write ["+path+"] and its keys on the lines after it")
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		inner := strings.TrimPrefix(path+"."+key, ".")
+		read, ok := known[key]
+		switch {
+		case !ok:
+			r.advice(r.places[inner], show(inner)+" is not known and not used", didYouMean(key, slices.Collect(maps.Keys(known))))
+		case read != nil:
+			read(inner, table[key])
+		}
+	}
+}
+
+func (r *projectReader) buildpacks(path string, v any) {
+	r.table(v, path, map[string]func(string, any){
+		"builder": r.builder,
+		"include": func(path string, v any) { r.project.Include = r.files(path, v) },
+		"exclude": func(path string, v any) { r.project.Exclude = r.files(path, v) },
+		"group":   func(path string, v any) { r.project.Buildpacks = r.group(path, v) },
+		"pre":     r.subgroup(&r.project.Pre), "post": r.subgroup(&r.project.Post),
+		"build": func(path string, v any) { r.table(v, path, map[string]func(string, any){"env": r.env}) },
+	})
+	r.compareFiles(path)
+}
+
+// old is the schema before 0.2.
+func (r *projectReader) old(path string, v any) {
+	r.table(v, path, map[string]func(string, any){
+		"builder":    r.builder,
+		"include":    func(path string, v any) { r.project.Include = r.files(path, v) },
+		"exclude":    func(path string, v any) { r.project.Exclude = r.files(path, v) },
+		"buildpacks": func(path string, v any) { r.project.Buildpacks = r.group(path, v) },
+		"env":        r.env,
+	})
+	r.compareFiles(path)
+}
+
+func (r *projectReader) compareFiles(path string) {
+	if r.project.Include != nil && r.project.Exclude != nil {
+		r.mistake(max(r.places[path+".include"], r.places[path+".exclude"]), path+" has both include and exclude", "keep one of the two")
+	}
+}

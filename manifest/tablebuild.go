@@ -1,0 +1,97 @@
+package manifest
+
+// The part of the table that says how an image is made.
+
+// builders are the names that build { builder } may have.
+func builders() []string { return []string{"dockerfile", "image", "pack", "static"} }
+
+func buildBlock() block {
+	return block{name: "build", doc: "How the source tree becomes an image.",
+		attributes: []attribute{
+			{name: "builder", kind: aText, words: builders(), usual: "dockerfile where there is a Dockerfile, else pack", example: `"dockerfile"`,
+				doc: "Who builds it.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Builder = v.text }},
+			{name: "context", kind: aText, check: insidePath, pattern: insidePattern, usual: "the project's folder", example: `"web"`,
+				doc: "The folder that the build sees.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Context = v.text }},
+			{name: "dir", kind: aText, check: insidePath, pattern: insidePattern, usual: "the context", example: `"apps/web"`,
+				doc: "The app's own folder, where it is not the context.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Dir = v.text }},
+			{name: "image", kind: aText, check: checkBase, pattern: imagePattern, example: `"registry.example.com/team/app:1.2"`,
+				doc: "The image that builder = \"image\" deploys as it is.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Image = v.text }},
+			{name: "args", kind: aMap, key: envKey, keyForm: envPattern, example: `{ NAME = "value" }`,
+				doc: "Build arguments; they are no place for secrets.",
+				set: func(d *draft, name string, v value) { put(&d.app.Build.Args, name, v.text) }},
+			{name: "secrets", kind: aList, check: envKey, full: true, pattern: envPattern, example: `["NPM_TOKEN"]`,
+				doc: "Names of environment variables that the build may read; they end in no layer.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Secrets = v.list }},
+		},
+		blocks: []block{dockerfileBlock(), staticBlock(), packBlock(), cacheBlock()}}
+}
+
+func dockerfileBlock() block {
+	return block{name: "dockerfile", doc: "For builder dockerfile.",
+		attributes: []attribute{
+			{name: "path", kind: aText, check: insidePath, pattern: insidePattern, usual: "Dockerfile", example: `"docker/Dockerfile"`,
+				doc: "The Dockerfile, relative to the context.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Dockerfile.Path = v.text }},
+			{name: "target", kind: aText, check: checkTarget, pattern: `^[A-Za-z0-9_.-]+$`, usual: "the last stage", example: `"run"`,
+				doc: "The stage to build.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Dockerfile.Target = v.text }},
+		}}
+}
+
+func staticBlock() block {
+	return block{name: "static", doc: "For builder static: files or a compiled program, laid on a base image.",
+		attributes: []attribute{
+			{name: "base", kind: aText, check: checkBase, pattern: imagePattern, example: `"nginx:alpine"`,
+				doc: "The base image: a reference, an OCI layout folder, or an archive of docker save.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Static.Base = v.text }},
+			{name: "dir", kind: aText, check: insidePath, pattern: insidePattern, usual: "the context", example: `"public"`,
+				doc: "The files, relative to the context.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Static.Dir = v.text }},
+			{name: "dest", kind: aText, check: checkImagePath, pattern: absolutePattern, usual: "/app", example: `"/app"`,
+				doc: "Where they go in the image.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Static.Dest = v.text }},
+			{name: "command", kind: aText, check: checkCommand, pattern: oneLinePattern, usual: "the Procfile's web", example: `"./server --port $PORT"`,
+				doc: "The web process where there is no Procfile.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Static.Command = v.text }},
+		}}
+}
+
+func packBlock() block {
+	return block{name: "pack", doc: "For builder pack: Cloud Native Buildpacks.",
+		attributes: []attribute{
+			{name: "builder", kind: aText, check: checkBase, pattern: imagePattern, usual: "project.toml's", example: `"heroku/builder:24"`,
+				doc: "The builder image.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Pack.Builder = v.text }},
+			{name: "buildpacks", kind: aList, check: checkBuildpack, pattern: imagePattern, usual: "project.toml's, else app.json's, else the builder's own", example: `["heroku/nodejs"]`,
+				doc: "The buildpacks, in order.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Pack.Buildpacks = v.list }},
+			{name: "env", kind: aMap, key: envKey, keyForm: envPattern, usual: "project.toml's", example: `{ NAME = "value" }`,
+				doc: "Variables of the build.",
+				set: func(d *draft, name string, v value) { put(&d.app.Build.Pack.Env, name, v.text) }},
+			{name: "run_image", kind: aText, check: checkBase, pattern: imagePattern, usual: "the builder's", example: `"heroku/heroku:24"`,
+				doc: "The image that the app's layers are laid on.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Pack.RunImage = v.text }},
+		}}
+}
+
+func cacheBlock() block {
+	return block{name: "cache", doc: "Where builds keep what the next one can use.",
+		attributes: []attribute{
+			{name: "from", kind: aList, check: checkBase, pattern: imagePattern, usual: "none", example: `["registry.example.com/team/app:cache"]`,
+				doc: "What BuildKit reads: images, or type=…,… as it takes them.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Cache.From = v.list }},
+			{name: "to", kind: aText, check: checkBase, pattern: imagePattern, usual: "none", example: `"registry.example.com/team/app:cache"`,
+				doc: "What BuildKit writes.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Cache.To = v.text }},
+			{name: "image", kind: aText, check: checkRegistryTag, pattern: imagePattern, usual: "none", example: `"registry.example.com/team/app:cache"`,
+				doc: "pack's cache image.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Cache.Image = v.text }},
+			{name: "volume", kind: aTruth, usual: "true where there is no cache image",
+				doc: "Whether pack keeps a cache volume.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Cache.Volume = v.truth }},
+		}}
+}

@@ -1,0 +1,3 @@
+service "atlas-db" {
+  plugin = "postgres"
+}

@@ -1,0 +1,186 @@
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+)
+
+// Prepared is a push up to the moment at which the host is asked to change something.
+type Prepared struct {
+	Project  *Project
+	Plan     api.Plan
+	options  Options
+	host     *Connection
+	image    *build.Image
+	document api.ReleaseDocument
+}
+
+// Close ends the connection.
+func (p *Prepared) Close() error { return p.host.Conn.Close() }
+
+// Prepare loads the project, connects, builds, and asks the host what the release would
+// change. Nothing has changed on the host when it returns.
+func Prepare(ctx context.Context, o Options) (*Prepared, error) {
+	project, err := Load(o)
+	if err != nil {
+		return nil, err
+	}
+	target, err := Target(o, project.App)
+	if err != nil {
+		return nil, err
+	}
+	p := &Prepared{Project: project, options: o}
+	err = o.step("connect", "Connect to "+target.Target, func() (string, error) {
+		p.host, err = Connect(ctx, target)
+		if err != nil {
+			return "", err
+		}
+		hello := p.host.Hello
+		return fmt.Sprintf("agent %s, %s/%s, traffic by %s", hello.Version, hello.OS, hello.Arch, hello.Traffic), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.plan(ctx); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// plan builds the image and asks what its release would change.
+func (p *Prepared) plan(ctx context.Context) error {
+	o := p.options
+	// Who may not deploy the app learns it before a build, not after.
+	if _, err := p.host.App(ctx, p.Project.Name); err != nil {
+		return err
+	}
+	var err error
+	if p.image, err = Build(ctx, o, p.Project, p.host.Hello.OS, p.host.Hello.Arch); err != nil {
+		return err
+	}
+	if p.document, err = documentOf(o, p.Project, p.image); err != nil {
+		return err
+	}
+	request := api.PlanRequest{Document: p.document}
+	if config, err := p.image.ConfigFile(); err == nil {
+		for port := range config.Config.ExposedPorts {
+			request.Exposed = append(request.Exposed, port)
+		}
+		slices.Sort(request.Exposed)
+	}
+	var ship *api.PlannedShip
+	if p.registry() == "" {
+		lacking, err := transferTo(o, p.host).Lacking(ctx, p.Project.Name, p.image)
+		if err != nil {
+			return err
+		}
+		ship, request.Size = &lacking, lacking.Bytes
+	}
+	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil {
+		return err
+	}
+	p.Plan.Ship = ship
+	return nil
+}
+
+func (p *Prepared) registry() string {
+	return firstOf(p.options.Registry, p.Project.App.Image.Registry)
+}
+
+// Apply ships and deploys what was planned. With Options.Plan it first compares with
+// the plan that was looked at, and has the host do the same.
+func (p *Prepared) Apply(ctx context.Context) (api.Verdict, error) {
+	if p.options.Plan != "" {
+		if err := p.compare(p.options.Plan); err != nil {
+			return api.Verdict{}, err
+		}
+	}
+	p.options.Report(api.Event{Type: api.EventPlan, Time: time.Now(), Plan: &p.Plan})
+	if p.Plan.Empty() {
+		return api.Verdict{OK: true, Release: p.Plan.Current, Built: p.image.ID, Run: p.image.ID, URLs: p.Plan.URLs}, nil
+	}
+	return p.release(ctx)
+}
+
+// ReadPlan reads a plan that `plan -o` wrote.
+func ReadPlan(path string) (api.Plan, error) {
+	var plan api.Plan
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &plan)
+	}
+	if err == nil && (plan.App == "" || plan.State == "" || plan.Document == "") {
+		err = errors.New("it is not a plan that dokku-push plan -o wrote")
+	}
+	if err != nil {
+		return plan, api.Errorf(api.Usage, "read the plan "+path, "%w", err).WithHint("write one with dokku-push plan -o %s", path)
+	}
+	return plan, nil
+}
+
+// compare refuses when the plan that was looked at is not the one that would be carried
+// out now, and says what moved.
+func (p *Prepared) compare(path string) error {
+	seen, err := ReadPlan(path)
+	if err != nil {
+		return err
+	}
+	if moved := Moved(seen, p.Plan); len(moved) > 0 {
+		return api.Errorf(api.StalePlan, "compare with "+path, "%s", strings.Join(moved, "\n")).
+			WithHint("look at a new plan: dokku-push plan -o %s", path)
+	}
+	return nil
+}
+
+// Moved says what is different between a plan that was looked at and the one of now.
+// It is empty when both ask for the same change of the same state.
+func Moved(seen, now api.Plan) []string {
+	var moved []string
+	say := func(format string, args ...any) { moved = append(moved, fmt.Sprintf(format, args...)) }
+	if seen.App != now.App {
+		say("the plan is for the app %s, this is %s", seen.App, now.App)
+		return moved
+	}
+	if seen.State != now.State {
+		say("the host has changed since the plan was made")
+	}
+	if seen.Document != now.Document {
+		say("what is to be deployed has changed since the plan was made")
+	}
+	if len(moved) == 0 {
+		return nil
+	}
+	if seen.Current != now.Current {
+		say("v%d is live now, not v%d", now.Current, seen.Current)
+	}
+	key := func(c api.PlanChange) string { return c.Kind + " " + c.Name + " " + c.Note }
+	before, after := map[string]api.PlanChange{}, map[string]api.PlanChange{}
+	for _, change := range seen.Changes {
+		before[key(change)] = change
+	}
+	for _, change := range now.Changes {
+		after[key(change)] = change
+		former, was := before[key(change)]
+		switch {
+		case !was:
+			say("not in the plan: %s", change)
+		case former != change:
+			say("planned: %s; now: %s", former, change)
+		}
+	}
+	for _, change := range seen.Changes {
+		if _, still := after[key(change)]; !still {
+			say("no longer to do: %s", change)
+		}
+	}
+	return moved
+}
