@@ -161,7 +161,7 @@ func (r *run) load(ctx context.Context) error {
 	_, err := r.Settings.Read(r.change.App)
 	if errors.Is(err, ErrNotFound) {
 		if r.change.Kind != Deploy && r.change.Kind != Tag {
-			return noSuchApp(r.change.App)
+			return NoSuchApp(r.change.App)
 		}
 		err = r.Host.Create(ctx, r.change.App)
 	}
@@ -228,6 +228,9 @@ func (r *run) chooseSource() error {
 func (r *run) unchanged(ctx context.Context) (bool, error) {
 	if r.change.Kind != Deploy || r.current == nil || r.current.Built != r.document.Image.ID {
 		return false, nil
+	}
+	if err := r.readFiles(); err != nil {
+		return false, err
 	}
 	outlook, err := r.outlook(ctx, nil)
 	if err != nil {

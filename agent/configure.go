@@ -15,6 +15,12 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
+// readFiles takes Procfile and app.json as the document has them.
+func (r *run) readFiles() error {
+	r.procfileText, r.appJSONText = r.document.Procfile, r.document.AppJSON
+	return r.parseFiles()
+}
+
 // parseFiles reads Procfile and app.json once more on the host: what a client
 // sends is not trusted to be valid.
 func (r *run) parseFiles() error {

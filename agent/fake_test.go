@@ -206,9 +206,18 @@ func (c containers) Remove(_ context.Context, ref string) error {
 	return nil
 }
 
-func (c containers) Wait(context.Context, string) <-chan agent.Exit { return make(chan agent.Exit) }
+func (c containers) Wait(context.Context, string) <-chan agent.Exit {
+	exits := make(chan agent.Exit, 1)
+	if c.exited != nil {
+		exits <- *c.exited
+	}
+	return exits
+}
 
-func (c containers) Logs(context.Context, string, agent.LogOptions, io.Writer) error { return nil }
+func (c containers) Logs(_ context.Context, _ string, options agent.LogOptions, out io.Writer) error {
+	_, err := fmt.Fprintf(out, "one of %d lines\nthe last", options.Tail)
+	return err
+}
 
 func (c containers) Run(_ context.Context, ref string, _ agent.Streams) (int, error) {
 	exit := 0
@@ -255,6 +264,8 @@ func (p proxy) Render(_ context.Context, site agent.Site) ([]byte, error) {
 func (p proxy) Check(context.Context, string, []byte) error { return p.act("check the site") }
 
 func (p proxy) Domain(string) error { return nil }
+
+func (p proxy) Diff(_ string, conf []byte) (string, error) { return "+" + string(conf), nil }
 
 func (p proxy) load(app string) (reloaded bool, err error) {
 	places := p.world.places()
@@ -367,4 +378,10 @@ func (w walk) Ships(name string) []string {
 
 type checker struct{ *process }
 
-func (c checker) Check(context.Context, agent.Probe, func(string)) error { return c.unhealthy }
+func (c checker) Check(ctx context.Context, _ agent.Probe, _ func(string)) error {
+	if c.exited != nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return c.unhealthy
+}

@@ -12,9 +12,15 @@ import (
 
 // precheck refuses what this host cannot run, before anything is changed.
 func (r *run) precheck(ctx context.Context) error {
-	r.procfileText, r.appJSONText = r.document.Procfile, r.document.AppJSON
-	if err := r.parseFiles(); err != nil {
+	if err := r.readFiles(); err != nil {
 		return err
+	}
+	info, err := r.Containers.Info(ctx)
+	if err != nil {
+		return api.Errorf(api.Precondition, "ask the engine", "%w", err).WithHint("is Docker running on the host?")
+	}
+	if free := FreeBytes(info.Root); free > 0 && free < api.ReservedDisk {
+		return api.Errorf(api.Precondition, "check the disk", "only %d MiB are free in %s", free>>20, info.Root).WithHint("free some: docker image prune, or a larger disk")
 	}
 	warnings, err := r.Proxy.Baseline(ctx, r.change.App)
 	for _, warning := range warnings {

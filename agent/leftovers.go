@@ -161,6 +161,7 @@ func (h *Host) openWork(app string) (work, error) {
 	return found, nil
 }
 
+// retireOpen tells whether old containers were to be retired and no end of it is noted.
 func retireOpen(entries []Entry) (open bool) {
 	for _, entry := range entries {
 		if entry.Mark != nil && entry.Mark.Step == markRetire {

@@ -15,19 +15,17 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
-func noSuchApp(app string) *api.Error {
+// NoSuchApp is the error for an app that does not exist, and for one that the caller
+// may not see: nobody is to tell the two apart.
+func NoSuchApp(app string) *api.Error {
 	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("App %s does not exist", app),
 		Hint: "apps:list shows the apps; apps:create makes one"}
 }
 
 // Exists returns nil for an app that exists, NotFound for one that does not.
 func (h *Host) Exists(app string) error {
-	apps, err := h.Settings.Apps()
-	if err != nil {
-		return fmt.Errorf("list the apps: %w", err)
-	}
-	if !slices.Contains(apps, app) {
-		return noSuchApp(app)
+	if !h.Settings.Has(app) {
+		return NoSuchApp(app)
 	}
 	return nil
 }

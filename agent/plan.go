@@ -27,8 +27,7 @@ func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (a
 	if plan.Document, err = h.Settings.Fingerprint(DocumentDigest(request.Document)); err != nil {
 		return plan, err
 	}
-	r.procfileText, r.appJSONText = request.Document.Procfile, request.Document.AppJSON
-	if err := r.parseFiles(); err != nil {
+	if err := r.readFiles(); err != nil {
 		return plan, err
 	}
 	plan.Exists = true
@@ -52,7 +51,7 @@ func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (a
 		return plan, nil
 	}
 	plan.Next = r.version
-	return plan, r.fill(ctx, &plan, outlook, request.Size)
+	return plan, r.fill(ctx, &plan, outlook)
 }
 
 // lookAhead is look for an app that the release would create.
@@ -135,7 +134,7 @@ func wanted(scale map[string]int) map[string]int {
 }
 
 // fill writes down everything that would change.
-func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook, size int64) error {
+func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 	if !plan.Exists {
 		plan.Changes = append(plan.Changes, api.PlanChange{Kind: "app", Name: plan.App, Action: api.Add})
 	}
@@ -164,7 +163,7 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook, size int64) e
 	}
 	slices.Sort(plan.Retire)
 	plan.Runs = r.plannedRuns(o)
-	plan.Warnings = r.plannedWarnings(ctx, o, size)
+	plan.Warnings = r.plannedWarnings(ctx, o)
 	var err error
 	plan.Nginx, err = r.nginxDiff(ctx, o)
 	return err
@@ -234,16 +233,13 @@ func (r *run) plannedListeners(ctx context.Context, o outlook, port int) ([]stri
 }
 
 // plannedWarnings are what a person should know before the release.
-func (r *run) plannedWarnings(ctx context.Context, o outlook, size int64) []string {
+func (r *run) plannedWarnings(ctx context.Context, o outlook) []string {
 	var warnings []string
 	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
 	info, err := r.Containers.Info(ctx)
 	if err != nil {
 		warn("the engine does not say what it is: %v", err)
 		return warnings
-	}
-	if free := FreeBytes(info.Root); free > 0 && free < 2*size+reserved {
-		warn("disk: %d MiB are free where images are kept, and %d MiB of layers would be sent", free>>20, size>>20)
 	}
 	if most := formationMemory(o.after); info.Memory > 0 && most > info.Memory {
 		warn("memory: the formation may use %d MiB, the host has %d MiB", most>>20, info.Memory>>20)
@@ -262,9 +258,6 @@ func (r *run) plannedWarnings(ctx context.Context, o outlook, size int64) []stri
 	slices.Sort(warnings)
 	return warnings
 }
-
-// reserved is what a host needs free beside the layers of a release, in bytes.
-const reserved = 256 << 20
 
 // changesOff is checksOff for settings that are not the app's yet.
 func (r *run) changesOff(settings Settings, process string) bool {

@@ -19,6 +19,7 @@ const (
 	defaultWaitToRetire = 60 * time.Second
 	defaultStopTimeout  = 30 * time.Second
 	keptReleases        = 5
+	keptJournals        = 50
 )
 
 // retire is step 11: the old containers are stopped as soon as nobody is connected
@@ -30,6 +31,7 @@ func (r *run) retire(ctx context.Context) {
 	}
 	_ = r.mark(markRetire, stateDone, nil) // at worst it is done once more, to no effect
 	r.Host.prune(ctx, r.change.App)
+	r.Host.pruneJournals(r.change.App)
 }
 
 // retireMark lists what was to be retired.
@@ -106,6 +108,20 @@ func (h *Host) prune(ctx context.Context, app string) {
 		}
 		if err == nil {
 			_ = h.dropImage(ctx, app, image.ID)
+		}
+	}
+}
+
+// pruneJournals lets the journals of old requests go; one that is not settled stays.
+func (h *Host) pruneJournals(app string) {
+	requests, err := h.Ledger.Requests(app)
+	if err != nil || len(requests) <= keptJournals {
+		return
+	}
+	for _, request := range requests[:len(requests)-keptJournals] {
+		entries, err := h.Ledger.ReadJournal(app, request, 0)
+		if err == nil && verdictOf(entries) != nil && !retireOpen(entries) {
+			_ = h.Ledger.RemoveJournal(app, request) // at worst it is there the next time
 		}
 	}
 }

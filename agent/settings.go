@@ -106,6 +106,8 @@ type SettingsStore interface {
 	// Change reads, calls change, and writes what differs, under a short lock of
 	// the app's settings. It returns the settings before and after.
 	Change(app string, change func(*Settings) error) (before, after Settings, err error)
+	// Has tells whether there is such an app.
+	Has(app string) bool
 	// Apps lists all apps, sorted.
 	Apps() ([]string, error)
 	// Create makes the app's folders; an app that exists is an error.

@@ -201,6 +201,28 @@ func TestFailingStep(t *testing.T) {
 	}
 }
 
+// TestContainerExits: its exit ends the wait for its checks, and it has the last word.
+func TestContainerExits(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	before := observed(t, w)
+	w.exited = &agent.Exit{Code: 3}
+	w.process(0).run(func(h *agent.Host) {
+		verdict, err := h.Apply(context.Background(), deploy(w, 2))
+		must(t, err)
+		if verdict.OK || api.Exit(verdict.Error) != 24 || !strings.Contains(verdict.Error.Message, "exited with code 3 before it was ready") {
+			t.Fatalf("got %+v", verdict)
+		}
+		failure := verdict.Error.Failure
+		if failure == nil || failure.ExitCode != 3 || failure.Running || !slices.Equal(failure.LastLines, []string{"one of 20 lines", "the last"}) {
+			t.Errorf("it says %+v", failure)
+		}
+	})
+	if diff := cmp.Diff(before, observed(t, w)); diff != "" {
+		t.Errorf("not as before (-before +undone):\n%s", diff)
+	}
+}
+
 // TestHookFails: what fails after the commit is reported and takes nothing back.
 func TestHookFails(t *testing.T) {
 	t.Parallel()

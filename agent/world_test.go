@@ -29,10 +29,11 @@ type world struct {
 	fails      map[string]error // by the name of the act
 	exits      map[string]int   // of scripts, by their text
 	unhealthy  error
+	exited     *agent.Exit // of containers that do not stay up
 	plugins    map[string]func(args []string) error
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	return &world{dir: t.TempDir(), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{},
 		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, fails: map[string]error{},
 		exits: map[string]int{}, plugins: map[string]func([]string) error{}}

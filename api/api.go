@@ -46,6 +46,10 @@ const (
 	// EventStream is the content type of an event stream.
 	EventStream = "application/x-ndjson"
 
+	// ReservedDisk is what a host needs free beside the layers of a release, in bytes:
+	// with less a deploy does not begin.
+	ReservedDisk = 64 << 20
+
 	// MaxDocument is the largest body of a release request, in bytes.
 	MaxDocument = 4 << 20
 )

@@ -8,8 +8,6 @@ type PlanRequest struct {
 	Document ReleaseDocument `json:"document"`
 	// Exposed are the image's ports, "5000/tcp", for an image that the host has not.
 	Exposed []string `json:"exposed,omitempty"`
-	// Size is how many bytes of layers would be sent.
-	Size int64 `json:"size,omitempty"`
 }
 
 // Plan is what a release would change on a host. Values of config are never in it.

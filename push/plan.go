@@ -77,18 +77,17 @@ func (p *Prepared) plan(ctx context.Context) error {
 		}
 		slices.Sort(request.Exposed)
 	}
-	var ship *api.PlannedShip
-	if p.registry() == "" {
-		lacking, err := transferTo(o, p.host).Lacking(ctx, p.Project.Name, p.image)
-		if err != nil {
-			return err
-		}
-		ship, request.Size = &lacking, lacking.Bytes
-	}
-	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil {
+	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil || p.Plan.Empty() || p.registry() != "" {
 		return err
 	}
-	p.Plan.Ship = ship
+	ship, err := transferTo(o, p.host).Lacking(ctx, p.Project.Name, p.image)
+	if err != nil {
+		return err
+	}
+	p.Plan.Ship = &ship
+	if free := p.host.Hello.Free; free > 0 && free < 2*ship.Bytes+api.ReservedDisk {
+		p.Plan.Warnings = append(p.Plan.Warnings, fmt.Sprintf("disk: %d MiB are free where the host keeps images, and %d MiB of layers are to be sent", free>>20, ship.Bytes>>20))
+	}
 	return nil
 }
 

@@ -1,7 +1,8 @@
 // Package triggers is the walk over Dokku's plugins: which file of which enabled
 // plugin runs for a trigger, in which order, with which environment and
-// streams, and what a failure means (PLUGIN-CONTRACT 1). It knows nothing of what
-// any trigger is for.
+// streams, and what a failure means (PLUGIN-CONTRACT 1). Beside it stands the
+// catalogue of all triggers, of which docs/triggers.md is made. It carries out no
+// trigger itself: the core's part is handed in.
 package triggers
 
 import (
@@ -14,9 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/dokku-push/dokku-push/internal/run"
 )
@@ -25,21 +25,51 @@ import (
 // somebody who implements one (PLUGIN-CONTRACT 4.6).
 const eventsPlugin = "20_events"
 
+// grace is what a hook gets to end by itself once its walk was cancelled.
+const grace = 5 * time.Second
+
 // Walk is one plugin tree.
 type Walk struct {
 	Path string   // $PLUGIN_PATH: enabled/, available/, config.toml
 	Env  []string // the environment of every hook, without CONFIG_ variables
+	// Core is what core plugins do in Go, by the plugin's name and the trigger's. A
+	// handler runs where its plugin stands in the walk, in place of a file.
+	Core map[string]map[string]Handler
+	// Self is the program that hooks find as SELF_EXECUTABLE; empty: this one.
+	Self string
+	// Dir is the folder that hooks run in; empty: the caller's.
+	Dir string
 }
+
+// Handler is a core plugin's part in a trigger. An error ends the walk; one that
+// wraps an *Exit says with which code, any other stands for 1.
+type Handler func(ctx context.Context, call Call) error
+
+// Call is what a handler is given: what an executable would get.
+type Call struct {
+	Plugin, Trigger string
+	Args            []string
+	Env             []string
+	Streams
+}
+
+// Exit is a handler's exit code.
+type Exit struct{ Code int }
+
+func (e *Exit) Error() string { return fmt.Sprintf("exit code %d", e.Code) }
 
 // Failure is a hook that failed and ended a walk.
 type Failure struct {
 	Trigger string
 	Plugin  string
-	Code    int // its exit code; 128 and the signal's number if one killed it
+	Code    int // its exit code; 128 and the signal's number if one killed it; 126 if it could not be started
 	Err     error
 }
 
 func (f *Failure) Error() string {
+	if f.Code == cannotStart && f.Err != nil {
+		return fmt.Sprintf("the plugin %s failed in its trigger %s: %v", f.Plugin, f.Trigger, f.Err)
+	}
 	return fmt.Sprintf("the plugin %s failed in its trigger %s: exit code %d", f.Plugin, f.Trigger, f.Code)
 }
 
@@ -64,22 +94,98 @@ func (w *Walk) Enabled() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		names = append(names, entry.Name())
+		if !strings.HasPrefix(entry.Name(), ".") { // what a shell's * passes over
+			names = append(names, entry.Name())
+		}
 	}
 	slices.Sort(names)
 	return names, nil
 }
 
-// Ships names the enabled plugins that have the trigger as an executable.
+// Ships names the enabled plugins that have the trigger as an executable. What the
+// core does in Go is not among them.
 func (w *Walk) Ships(trigger string) []string {
 	names, err := w.Enabled()
 	if err != nil {
 		return nil
 	}
 	return slices.DeleteFunc(names, func(name string) bool {
-		state := w.look(name, trigger)
-		return state != executable || name == eventsPlugin
+		return name == eventsPlugin || w.handler(name, trigger) != nil || w.look(name, trigger) != executable
 	})
+}
+
+// Has tells whether anybody, the core or a plugin, has a part in the trigger.
+func (w *Walk) Has(trigger string) bool {
+	for name, handlers := range w.Core {
+		if name != eventsPlugin && handlers[trigger] != nil {
+			return true
+		}
+	}
+	return len(w.Ships(trigger)) > 0
+}
+
+// Trigger walks the enabled plugins. A file that is not executable is named on
+// stderr and passed over; the first hook that fails ends the walk with a
+// *Failure; a trigger that nobody ships is no failure (PLUGIN-CONTRACT 1.2).
+func (w *Walk) Trigger(ctx context.Context, trigger string, args []string, streams Streams) error {
+	places, err := w.places()
+	if err != nil {
+		return err
+	}
+	env, values := w.environment(), w.userValues()
+	for _, plugin := range places {
+		if do := w.handler(plugin, trigger); do != nil {
+			call := Call{Plugin: plugin, Trigger: trigger, Args: slices.Clone(args), Env: slices.Clone(env), Streams: streams}
+			if err := do(ctx, call); err != nil {
+				return handlerFailure(trigger, plugin, err)
+			}
+			continue
+		}
+		switch w.look(plugin, trigger) {
+		case absent:
+			continue
+		case notExecutable:
+			if streams.Err != nil {
+				fmt.Fprintf(streams.Err, "Trigger '%s' is not executable, skipping plugin (%s)\n", trigger, plugin)
+			}
+			continue
+		}
+		env = append(env, w.config(plugin, values)...) // they add up over the walk, as plugn's do
+		if err := w.execute(ctx, w.file(plugin, trigger), args, env, streams); err != nil {
+			return failure(trigger, plugin, err)
+		}
+	}
+	return nil
+}
+
+// places are the names of a walk in order: the enabled plugins and the core's. The core
+// cannot be disabled, so it has its place even where its folder is not laid out.
+func (w *Walk) places() ([]string, error) {
+	names, err := w.Enabled()
+	if err != nil {
+		return nil, err
+	}
+	for name := range w.Core {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// handler is the core's part in a trigger at a plugin's place. A plugin that somebody
+// has installed under a core plugin's name takes its place altogether.
+func (w *Walk) handler(plugin, trigger string) Handler {
+	do := w.Core[plugin][trigger]
+	if do == nil || !w.isCore(plugin) {
+		return nil
+	}
+	return do
+}
+
+// isCore is Dokku's own test (PLUGIN-CONTRACT 1.1); what is not there is nobody else's.
+func (w *Walk) isCore(plugin string) bool {
+	real, err := filepath.EvalSymlinks(filepath.Join(w.Path, "enabled", plugin))
+	return err != nil || strings.Contains(real, "core-plugins")
 }
 
 // fileState is what a plugin has under a trigger's name.
@@ -96,7 +202,7 @@ func (w *Walk) look(plugin, trigger string) fileState {
 	switch {
 	case err != nil || !info.Mode().IsRegular():
 		return absent
-	case info.Mode()&0o111 == 0:
+	case syscall.Access(w.file(plugin, trigger), 1) != nil: // 1 is X_OK: for this user, as plugn asks
 		return notExecutable
 	}
 	return executable
@@ -106,94 +212,34 @@ func (w *Walk) file(plugin, trigger string) string {
 	return filepath.Join(w.Path, "enabled", plugin, trigger)
 }
 
-// Trigger walks the enabled plugins. A file that is not executable is named on
-// stderr and passed over; the first hook that fails ends the walk with a
-// *Failure; a trigger that nobody ships is no failure (PLUGIN-CONTRACT 1.2).
-func (w *Walk) Trigger(ctx context.Context, trigger string, args []string, streams Streams) error {
-	names, err := w.Enabled()
-	if err != nil {
-		return err
+// execute runs one file of a plugin.
+func (w *Walk) execute(ctx context.Context, file string, args, env []string, streams Streams) error {
+	command := run.Cmd{Argv: append([]string{file}, args...), Env: env, Dir: w.Dir,
+		Stdin: streams.In, Stdout: streams.Out, Stderr: streams.Err, Grace: grace}
+	err := command.Run(ctx)
+	if errors.Is(err, syscall.ENOEXEC) {
+		// plugn is a shell, and a shell reads a file without a #! line itself.
+		command.Argv = append([]string{"bash", file}, args...)
+		err = command.Run(ctx)
 	}
-	env := append(slices.Clone(w.Env), "PLUGIN_PATH="+w.Path)
-	values := w.userValues()
-	for _, plugin := range names {
-		switch w.look(plugin, trigger) {
-		case absent:
-			continue
-		case notExecutable:
-			if streams.Err != nil {
-				fmt.Fprintf(streams.Err, "Trigger '%s' is not executable, skipping plugin (%s)\n", trigger, plugin)
-			}
-			continue
-		}
-		env = append(env, w.config(plugin, values)...) // they add up over the walk, as plugn's do
-		command := run.Cmd{Argv: append([]string{w.file(plugin, trigger)}, args...), Env: env,
-			Stdin: streams.In, Stdout: streams.Out, Stderr: streams.Err, Grace: 5 * time.Second}
-		if err := command.Run(ctx); err != nil {
-			return failure(trigger, plugin, err)
-		}
-	}
-	return nil
+	return err
 }
 
-func failure(trigger, plugin string, err error) error {
-	f := &Failure{Trigger: trigger, Plugin: plugin, Code: 126, Err: err}
+// cannotStart is a shell's exit code for a file that cannot be executed.
+const cannotStart = 126
+
+func failure(trigger, plugin string, err error) *Failure {
+	f := &Failure{Trigger: trigger, Plugin: plugin, Code: cannotStart, Err: err}
 	if exit, ok := errors.AsType[*run.ExitError](err); ok {
 		f.Code = exit.Code
 	}
 	return f
 }
 
-// userValues reads config.toml: what `plugn config set` wrote, by plugin.
-func (w *Walk) userValues() map[string]map[string]any {
-	values := map[string]map[string]any{}
-	// A broken file means no values, as in plugn; the defaults still hold.
-	if _, err := toml.DecodeFile(filepath.Join(w.Path, "config.toml"), &values); err != nil {
-		return nil
+func handlerFailure(trigger, plugin string, err error) *Failure {
+	f := &Failure{Trigger: trigger, Plugin: plugin, Code: 1, Err: err}
+	if exit, ok := errors.AsType[*Exit](err); ok {
+		f.Code = exit.Code
 	}
-	return values
-}
-
-// config returns CONFIG_KEY=value for each key of the plugin's plugin.toml: from the
-// environment as PLUGIN_KEY, else from config.toml, else the default there
-// (PLUGIN-CONTRACT 1.3).
-func (w *Walk) config(plugin string, values map[string]map[string]any) []string {
-	var file struct {
-		Plugin struct {
-			Config map[string]any `toml:"config"`
-		} `toml:"plugin"`
-	}
-	if _, err := toml.DecodeFile(w.file(plugin, "plugin.toml"), &file); err != nil {
-		return nil
-	}
-	var env []string
-	for key, value := range file.Plugin.Config {
-		if set, ok := values[plugin][key]; ok {
-			value = set
-		}
-		if set, ok := lookup(w.Env, variable(plugin)+"_"+variable(key)); ok {
-			value = set
-		}
-		env = append(env, fmt.Sprintf("CONFIG_%s=%v", variable(key), value))
-	}
-	slices.Sort(env)
-	return env
-}
-
-func variable(name string) string {
-	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-}
-
-func lookup(env []string, key string) (string, bool) {
-	for _, pair := range slices.Backward(env) {
-		if value, ok := strings.CutPrefix(pair, key+"="); ok {
-			return value, true
-		}
-	}
-	return "", false
-}
-
-// Environment is the process's own without what plugn takes away.
-func Environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "BASH_ENV=") })
+	return f
 }

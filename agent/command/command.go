@@ -70,7 +70,7 @@ func (c *Call) app(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(visible) == 0 {
-		return "", &api.Error{Code: api.NotFound, Message: fmt.Sprintf("App %s does not exist", name)}
+		return "", agent.NoSuchApp(name)
 	}
 	return name, nil
 }

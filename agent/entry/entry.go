@@ -87,8 +87,12 @@ func caller(ssh bool) agent.Caller {
 func (e *Entry) dispatch(ctx context.Context, line line, by agent.Caller) int {
 	call := &command.Call{Host: e.Host, Args: line.args, App: line.app, By: by, Submit: e.Submit,
 		In: e.In, Out: e.Out, Err: e.Err, Quiet: line.quiet, Force: line.force}
+	word := line.word
+	if word == "-v" || word == "--version" {
+		word = "version"
+	}
 	for _, known := range command.Table() {
-		if known.Name != line.word {
+		if known.Name != word {
 			continue
 		}
 		if err := known.Do(ctx, call); err != nil {

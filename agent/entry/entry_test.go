@@ -163,6 +163,8 @@ func TestDispatch(t *testing.T) {
 		out, err string // the whole of it
 	}{
 		{"version", 0, "dokku version 1.2.3\n", ""},
+		{"-v", 0, "dokku version 1.2.3\n", ""},
+		{"--quiet --version", 0, "dokku version 1.2.3\n", ""},
 		{"apps:list", 0, "=====> My Apps\nshop\n", ""},
 		{"--quiet apps:list", 0, "shop\n", ""},
 		{"apps:list --quiet", 0, "shop\n", ""},

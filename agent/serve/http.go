@@ -83,7 +83,7 @@ func statusOf(err error) int {
 		return http.StatusForbidden
 	case api.Locked:
 		return http.StatusConflict
-	case api.Usage, api.InvalidManifest, api.Precondition:
+	case api.Usage, api.WrongProtocol, api.InvalidManifest, api.Precondition:
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError

@@ -38,7 +38,7 @@ func (s *Store) Versions(app string) ([]int, error) {
 	for _, entry := range entries {
 		number, ok := strings.CutPrefix(strings.TrimSuffix(entry.Name(), ".json"), "v")
 		version, err := strconv.Atoi(number)
-		if ok && err == nil && entry.Name() == filepath.Base(s.Places.ReleaseRecord(app, version)) {
+		if ok && err == nil && entry.Name() == "v"+strconv.Itoa(version)+".json" {
 			versions = append(versions, version)
 		}
 	}

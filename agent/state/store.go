@@ -65,6 +65,9 @@ func (s *Store) Apps() ([]string, error) {
 	return apps, nil
 }
 
+// Has tells whether there is an app of that name.
+func (s *Store) Has(app string) bool { return app != global && s.exists(app) }
+
 // exists tells whether there is such an app. "--global" always is there.
 func (s *Store) exists(app string) bool {
 	if app == global {

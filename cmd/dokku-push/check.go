@@ -21,11 +21,13 @@ import (
 
 // checkFlags are the flags that only check has.
 type checkFlags struct {
-	format string // text, json, github; empty: what the place asks for
+	format      string // text, json, github; empty: what the place asks for
+	environment string // the environment block that counts; empty: none
 }
 
 func (f *checkFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.format, "format", "", "check, drift, doctor: text or json (one document); check also github (annotations; the default in GitHub's CI)")
+	flags.StringVar(&f.environment, "environment", os.Getenv("DOKKU_ENVIRONMENT"), "check: with this environment block of dokku.hcl")
 }
 
 // check says what is wrong with Procfile, app.json and dokku.hcl, or what they mean. It
@@ -39,7 +41,7 @@ func (c *client) check() error {
 	if err != nil {
 		return err
 	}
-	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: c.options.Manifest, Getenv: c.options.Getenv})
+	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: c.options.Manifest, Environment: c.checking.environment, Getenv: c.options.Getenv})
 	understood := ""
 	if !found.Failed() {
 		var more manifest.Diagnostics
@@ -130,6 +132,9 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 	file := c.options.Manifest
 	if file == "" {
 		file = scaffold.ManifestName
+		if _, err := os.Stat(filepath.Join(dir, scaffold.TwinName)); err == nil {
+			file = scaffold.TwinName
+		}
 	}
 	mistake := func(problem, hint string) {
 		found = append(found, manifest.Diagnostic{File: file, Message: problem, Hint: hint})
@@ -153,6 +158,9 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 	host := "no host yet (--host, DOKKU_HOST or dokku.hcl name one)"
 	if target, err := push.Target(c.options, app); err == nil {
 		host = target.Target
+	}
+	if c.checking.environment != "" {
+		host += ", environment " + c.checking.environment
 	}
 	return fmt.Sprintf("%s (%s) goes to %s. It is built with %s: %s. %s", name, from, host, builder, why, processes(app)), found
 }

@@ -169,3 +169,18 @@ func TestCheckUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckEnvironment: the environment block that is asked for counts, and must be there.
+func TestCheckEnvironment(t *testing.T) {
+	notInCI(t)
+	files := map[string]string{"Dockerfile": "", "dokku.hcl": "app = \"notes\"\nenvironment \"staging\" {\n  app = \"notes-staging\"\n}\n"}
+	if got := in(t, files, "check", "--environment", "staging"); got.exit != 0 || !strings.HasPrefix(got.out, "notes-staging (dokku.hcl) goes to") || !strings.Contains(got.out, ", environment staging.") {
+		t.Errorf("staging: %+v", got)
+	}
+	if got := in(t, files, "check"); got.exit != 0 || !strings.HasPrefix(got.out, "notes (dokku.hcl) goes to") {
+		t.Errorf("no environment: %+v", got)
+	}
+	if got := in(t, files, "check", "--environment", "nowhere"); got.exit != 65 || !strings.Contains(got.out, "nowhere") {
+		t.Errorf("an unknown environment: %+v", got)
+	}
+}

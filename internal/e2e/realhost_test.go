@@ -214,6 +214,7 @@ func pushThroughSSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key
 	if body := get(); !strings.Contains(body, "Hello again") {
 		t.Errorf("after the second push the app answers %q", body)
 	}
+	inspected(t, client)
 	local := exec.Command("/usr/local/bin/dokku", "apps:list") // root's own call becomes dokku's
 	if out, err := local.CombinedOutput(); err != nil || !strings.Contains(string(out), app) {
 		t.Errorf("dokku apps:list as root: %v\n%s", err, out)

@@ -72,11 +72,13 @@ func TestTwoPushes(t *testing.T) {
 		t.Fatal(err)
 	}
 	story.waitFor(t, "Check the containers")
+	waiting := make(chan testkit.Result, 1)
+	go func() { waiting <- h.Push(t, second, "--app", app, "--lock-wait", "1m") }()
 	refused := h.Push(t, second, "--app", app)
 	if refused.Exit != 75 || !strings.Contains(refused.Stderr, "deploy lock") || !strings.Contains(refused.Stderr, "pid") {
 		t.Errorf("a second push: exit %d, want 75 and who holds the lock:\n%s", refused.Exit, refused.Stderr)
 	}
-	waited := pushed(t, h.Push(t, second, "--app", app, "--lock-wait", "1m"))
+	waited := pushed(t, <-waiting)
 	if !strings.Contains(waited.Stderr, "waiting for") {
 		t.Errorf("the waiting push does not say that it waits:\n%s", waited.Stderr)
 	}

@@ -29,15 +29,22 @@ func summary(plan api.Plan) string {
 	if plan.Empty() {
 		return fmt.Sprintf("v%d runs this already: no layer to send, no container to start", plan.Current)
 	}
-	words := []string{fmt.Sprintf("v%d", plan.Next), fmt.Sprintf("%d changes", len(plan.Changes))}
+	words := []string{fmt.Sprintf("v%d", plan.Next), count(len(plan.Changes), "change")}
 	if plan.Current != 0 {
 		words[0] = fmt.Sprintf("v%d → v%d", plan.Current, plan.Next)
 	}
 	if plan.Ship != nil {
-		words = append(words, fmt.Sprintf("%d layers (%d bytes) to send", plan.Ship.Layers, plan.Ship.Bytes))
+		words = append(words, fmt.Sprintf("%s (%d bytes) to send", count(plan.Ship.Layers, "layer"), plan.Ship.Bytes))
 	}
-	words = append(words, fmt.Sprintf("%d containers to start, %d to retire", len(plan.Start), len(plan.Retire)))
+	words = append(words, fmt.Sprintf("%s to start, %d to retire", count(len(plan.Start), "container"), len(plan.Retire)))
 	return strings.Join(words, ", ")
+}
+
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // sentence is a change with digests as short as people read them.

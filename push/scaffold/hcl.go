@@ -32,7 +32,7 @@ func (l *look) manifest() string {
 
 // buildBlock writes a build block where the builder would not choose the same by itself.
 func (l *look) buildBlock(text *strings.Builder) {
-	if l.buildFrom == "" || l.buildFrom == ManifestName {
+	if l.buildFrom == "" || l.kept != "" {
 		return
 	}
 	fmt.Fprintf(text, "\n# %s\nbuild {\n", l.buildFrom)

@@ -22,7 +22,7 @@ type look struct {
 	buildFrom  string
 	candidates []setting          // names that the app could have, best first
 	web        []suggestion       // what could run, by what the languages' files say
-	kept       bool               // dokku.hcl is there and stays
+	kept       string             // dokku.hcl or its twin, where one is there and stays
 	procfile   *manifest.Procfile // nil: there is none, or it has mistakes
 	language   bool               // some language's file is there
 }
@@ -49,6 +49,10 @@ func (l *look) all() error {
 	if err := l.chooseCI(); err != nil {
 		return err
 	}
+	if l.kept == TwinName {
+		l.missing(TwinName + " is there already; no " + ManifestName + " is written beside it")
+		return nil
+	}
 	l.draft.Files = append([]File{{Dir: l.options.Dir, Name: ManifestName, Text: l.manifest()}}, l.draft.Files...)
 	return nil
 }
@@ -60,18 +64,25 @@ func (l *look) guess(what, value, from string) {
 func (l *look) missing(sentence string) { l.draft.Missing = append(l.draft.Missing, sentence) }
 
 // existing learns from a dokku.hcl that is kept: what CI is to deploy must be what that
-// file says.
+// file says. A twin is always kept: what is written here is no JSON.
 func (l *look) existing() {
-	if l.options.Force || !l.has(ManifestName) {
+	switch {
+	case l.has(ManifestName) && !l.options.Force:
+		l.kept = ManifestName
+	case l.has(TwinName) && !l.has(ManifestName):
+		l.kept = TwinName
+	default:
 		return
 	}
-	l.kept = true
 	app, found := manifest.Load(l.fsys, manifest.Options{Getenv: l.options.Getenv})
 	if found.Failed() {
 		return
 	}
-	l.app, l.host = setting{app.Name, ManifestName}, setting{app.Host.Address, ManifestName}
-	l.build, l.buildFrom = app.Build, ManifestName
+	l.app, l.host = setting{app.Name, l.kept}, setting{app.Host.Address, l.kept}
+	l.build = app.Build
+	if l.build.Builder != "" {
+		l.buildFrom = l.kept
+	}
 }
 
 // processes reads Procfile and app.json.
@@ -154,12 +165,12 @@ func (l *look) findHost() error {
 
 // inManifest says whether dokku.hcl, the drafted or the kept one, names the host.
 func (l *look) inManifest() bool {
-	return l.host.value != "" && (!l.kept || l.host.from == ManifestName)
+	return l.host.value != "" && (l.kept == "" || l.host.from == l.kept)
 }
 
 // chooseBuild asks who will build the tree, and where nobody can, says so.
 func (l *look) chooseBuild() {
-	if l.build.Builder == "" && !l.has("Dockerfile") {
+	if l.kept == "" && !l.has("Dockerfile") {
 		l.otherBuild()
 	}
 	name, why, err := build.Choose(&manifest.App{Build: l.build, Procfile: l.procfile}, l.fsys)

@@ -14,8 +14,12 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// ManifestName is the file that says what the others have no word for.
-const ManifestName = "dokku.hcl"
+// ManifestName is the file that says what the others have no word for, TwinName the same
+// in JSON. A tree has one of them at most.
+const (
+	ManifestName = "dokku.hcl"
+	TwinName     = "dokku.hcl.json"
+)
 
 // The CI systems that a workflow can be written for; None is none.
 const (

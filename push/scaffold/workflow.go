@@ -60,7 +60,7 @@ func (l *look) chooseCI() error {
 		l.guess("branch", branch, "git")
 	}
 	data := workflow{App: l.app.value, Branch: branch, Dir: l.repository.prefix, Base: downloads(l.options.Version),
-		Host: l.inManifest(), Engine: l.build.Builder != "static"}
+		Host: l.inManifest(), Engine: l.build.Builder != "static" && l.build.Builder != "image"}
 	file := File{Dir: l.options.Dir, Name: githubFile}
 	if l.repository.prefix != "" {
 		file.Dir = l.repository.top
@@ -106,7 +106,7 @@ func (l *look) secrets(system string) {
 	switch {
 	case l.inManifest():
 	case l.host.value != "":
-		l.missing("dokku.hcl is kept and does not name the host: add host \"production\" { address = \"" + l.host.value + "\" }, or put it into CI's variable DOKKU_HOST")
+		l.missing(l.kept + " is kept and does not name the host: add host \"production\" { address = \"" + l.host.value + "\" }, or put it into CI's variable DOKKU_HOST")
 	default:
 		l.missing("put the host into CI's variable DOKKU_HOST, unless dokku.hcl names it")
 	}
