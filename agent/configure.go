@@ -68,8 +68,39 @@ func (r *run) planSettings(ctx context.Context) (any, error) {
 	if err := r.checkDomains(before, after); err != nil {
 		return nil, err
 	}
+	if r.change.Kind == Rollback {
+		r.warnOfOldConfig(before.Env, after.Env)
+	}
 	r.settings = after
 	return settingsUndo{Before: before, After: after}, nil
+}
+
+// warnOfOldConfig names every config key that a rollback changes: a secret that was
+// revoked since must not come back unseen.
+func (r *run) warnOfOldConfig(now, then map[string]string) {
+	say := func(what string, keys []string) {
+		if len(keys) > 0 {
+			r.warn("the rollback to v%d %s: %s", r.from.Version, what, strings.Join(keys, ", "))
+		}
+	}
+	var back, other, gone []string
+	for _, key := range slices.Sorted(maps.Keys(then)) {
+		value, has := now[key]
+		switch {
+		case !has:
+			back = append(back, key)
+		case value != then[key]:
+			other = append(other, key)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if _, had := then[key]; !had {
+			gone = append(gone, key)
+		}
+	}
+	say("BRINGS BACK config that was removed since", back)
+	say("puts back the former value of config that was changed since", other)
+	say("removes config that was set since", gone)
 }
 
 // target is what the change makes of an app's settings.

@@ -158,3 +158,24 @@ func TestDriftCodes(t *testing.T) {
 		seen[row.Code] = true
 	}
 }
+
+// heldLedger is a ledger whose lock somebody holds.
+type heldLedger struct {
+	Ledger
+	holder *api.Lock
+}
+
+func (l heldLedger) Holder(string) (*api.Lock, error) { return l.holder, nil }
+
+// TestDriftWhileDeploying: there is nothing to compare with, and nobody is told that
+// something differs.
+func TestDriftWhileDeploying(t *testing.T) {
+	host := &Host{Settings: someApps{list: []string{"shop"}}, Ledger: heldLedger{holder: &api.Lock{Key: "ci", Request: "request-1"}}}
+	_, err := host.Drift(t.Context(), "shop")
+	if problem := api.AsError(err); problem == nil || problem.Code != api.Locked || !strings.Contains(problem.Message, "request-1") {
+		t.Errorf("drift during a deploy: %v", err)
+	}
+	if err := (&Host{Ledger: heldLedger{holder: &api.Lock{Key: "watch"}}}).quiet("shop"); err != nil {
+		t.Errorf("the watch holds the lock for a moment: %v", err)
+	}
+}

@@ -34,9 +34,20 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{dir: t.TempDir(), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{},
+	return &world{dir: memory(t), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{},
 		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, fails: map[string]error{},
 		exits: map[string]int{}, plugins: map[string]func([]string) error{}}
+}
+
+// memory is a folder in memory where there is one: what is synced thousands of times
+// here is tested on a disk elsewhere.
+func memory(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "dokku-push-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // clone is the same world once more, files and all.

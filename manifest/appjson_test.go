@@ -91,11 +91,11 @@ func TestAppJSONMistakes(t *testing.T) {
 	long := strings.Repeat("x", maxScript+1)
 	for _, test := range []struct{ text, told string }{
 		// the text
-		{``, "1:1: the file ends too early; strings and keys stand in double quotes; entries are separated by commas"},
-		{"{\n  \"a\": \"é\" x", "2:12: invalid character 'x' after object value (expecting ',' or '}'); strings and keys stand in double quotes; entries are separated by commas"},
+		{``, "1:1: the file ends too early; each { [ and \" has its counterpart"},
+		{"{\n  \"a\": \"é\" x", "2:12: there is no comma before this; write a comma after each entry but the last, and } at the end"},
 		{`{"a": 01}`, "1:7: this is no JSON value; strings and keys stand in double quotes; entries are separated by commas"},
 		{`{"a": "` + "\n" + `"}`, "1:7: this is no JSON value; strings and keys stand in double quotes; entries are separated by commas"},
-		{`{"a": 1} {}`, "1:10: invalid character '{' after top-level value; strings and keys stand in double quotes; entries are separated by commas"},
+		{`{"a": 1} {}`, "1:10: there is more after the end of the value; the file is one { … }"},
 		{`{"a": "` + "\xff" + `"}`, "1:8: this byte is not UTF-8; save the file as UTF-8"},
 		{"{\"a\": 1\x00}", "1:8: there is a NUL byte in the file; save it as UTF-8 text"},
 		{strings.Repeat("[", 100000), "1:33: values lie more than 32 deep within each other; app.json needs no such depth"},

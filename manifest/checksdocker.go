@@ -130,15 +130,15 @@ func checkOption(text, allowed string) (problem, hint string) {
 	case slices.Contains(known, name):
 		return optionValue(name, argument)
 	case slices.Contains(strings.Fields(hostOptions), name):
-		return "has " + flag + ", which gives the app a part of the host", "its owner can say so there, with docker-options:add"
+		return "gives the app a part of the host", "its owner can say so there, with docker-options:add"
 	case slices.Contains(strings.Fields(ownOptions), name):
-		return "has " + flag + ", which the deploy decides itself", "take it out"
+		return "is what the deploy itself decides", "take it out"
 	}
 	long := slices.DeleteFunc(known, func(word string) bool { return len(word) == 1 })
 	if meant := closest(name, long); meant != "" {
-		return "has " + show(flag) + ", which is not known", "did you mean --" + meant + "?"
+		return "is not known to docker", "did you mean --" + meant + "?"
 	}
-	return "has " + show(flag) + ", which is not known", "write an option of docker, such as --shm-size 256m"
+	return "is not known to docker", "write an option of docker, such as --shm-size 256m"
 }
 
 // cutOption parts an option from its value.
@@ -157,7 +157,7 @@ func optionValue(name, argument string) (problem, hint string) {
 	switch name {
 	case "pid", "ipc", "uts", "network":
 		if plain == "host" || strings.HasPrefix(plain, "container:") {
-			return "has --" + name + " " + show(plain) + ", which shares what is not the app's", owner
+			return "shares what is not the app's", owner
 		}
 	case "security-opt":
 		if strings.Contains(plain, "unconfined") || strings.Contains(plain, "disable") {

@@ -88,8 +88,8 @@ func (r *checksReader) line(at int, line string) {
 		r.mistake(at, "the line is a template", "write the value out: variables are not filled in any more")
 		return
 	}
-	if name, number, ok := strings.Cut(line, "="); ok && !strings.ContainsAny(name, "/ \t") {
-		r.setting(at, name, strings.TrimSpace(number))
+	if name, number, ok := strings.Cut(line, "="); ok && !strings.ContainsAny(strings.TrimSpace(name), "/ \t") {
+		r.setting(at, strings.TrimSpace(name), strings.TrimSpace(number))
 		return
 	}
 	target, content := line, ""

@@ -16,7 +16,7 @@ var (
 func checkLabel(name string) (problem, hint string) {
 	if len(name) > maxName || strings.HasPrefix(name, "-") || strings.HasPrefix(name, ".") ||
 		strings.ContainsFunc(name, func(c rune) bool { return !isWordRune(c) && c != '-' && c != '.' }) {
-		return "the name is " + show(name), "write letters, digits and hyphens, such as production"
+		return "has the name " + show(name), "write letters, digits and hyphens, such as production"
 	}
 	return "", ""
 }

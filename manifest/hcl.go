@@ -74,8 +74,10 @@ func (r *hclReader) parse() (node, bool) {
 	}
 	file, found := hclsyntax.ParseConfig([]byte(r.text), r.file, hcl.InitialPos)
 	r.take(found)
-	if r.failed() {
-		return node{}, false
+	for _, d := range found {
+		if d.Severity == hcl.DiagError && d.Summary != "Attribute redefined" { // after that one the rest is sound
+			return node{}, false
+		}
 	}
 	return node{body: file.Body.(*hclsyntax.Body)}, true
 }

@@ -29,6 +29,7 @@ func wordings() map[string]wording {
 		"Missing newline after argument":                  {"there is more on the line", "write each attribute on a line of its own"},
 		"Missing newline after block definition":          {"there is more on the line after the block", "begin a new line after }"},
 		"Invalid single-argument block definition":        {"a block in one line holds one attribute", "write each attribute on a line of its own"},
+		"Argument definition required":                    {"a block stands in a block of one line", "write each on a line of its own"},
 		"Argument or block definition required":           {"the line is neither an attribute nor a block", "write NAME = value, or NAME { … }"},
 		"Invalid argument name":                           {"the line is neither an attribute nor a block", "write NAME = value, without quotes around the name"},
 		"Invalid block definition":                        {"the block has no {", "write NAME { … } or NAME \"LABEL\" { … }"},
@@ -102,6 +103,9 @@ func (r *hclReader) take(found hcl.Diagnostics) {
 			r.mistake(at, message, hint)
 		} else {
 			r.advice(at, message, hint)
+		}
+		if d.Summary == "Invalid multi-line string" || d.Summary == "Unterminated template string" {
+			return // all after it would be read as text and as no text, the wrong way round
 		}
 	}
 }

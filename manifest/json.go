@@ -46,7 +46,7 @@ func (r jsonReader) syntax(err error) {
 	var line, column int
 	text := err.Error()
 	if _, scanErr := fmt.Sscanf(text, "hujson: line %d, column %d:", &line, &column); scanErr != nil {
-		r.whole(Mistake, "it is not JSON", clip(text, 200))
+		r.whole(Mistake, "it is not JSON", "strings and keys stand in double quotes; entries are separated by commas")
 		return
 	}
 	offset := 0
@@ -54,13 +54,29 @@ func (r jsonReader) syntax(err error) {
 		offset += strings.IndexByte(r.text[offset:], '\n') + 1
 	}
 	_, what, _ := strings.Cut(text, "column "+strconv.Itoa(column)+": ")
-	switch {
-	case strings.HasPrefix(what, "invalid literal"): // what follows is the literal, of any length
-		what = "this is no JSON value"
-	case strings.HasSuffix(what, "unexpected EOF"):
-		what = "the file ends too early"
+	message, hint := jsonWords(what)
+	r.mistake(offset+column-1, message, hint)
+}
+
+// jsonWords tells the parser's mistake in our words. What it says of a literal holds the
+// literal, of any length.
+func jsonWords(what string) (message, hint string) {
+	const quotes = "strings and keys stand in double quotes; entries are separated by commas"
+	for _, known := range [...]struct{ says, message, hint string }{
+		{"invalid literal", "this is no JSON value", quotes},
+		{"unexpected EOF", "the file ends too early", "each { [ and \" has its counterpart"},
+		{"after object value", "there is no comma before this", "write a comma after each entry but the last, and } at the end"},
+		{"after array value", "there is no comma before this", "write a comma after each element but the last, and ] at the end"},
+		{"after object name", "there is no colon after the key", "write \"key\": value"},
+		{"at start of object name", "this is no key", "keys stand in double quotes"},
+		{"at start of value", "this is no JSON value", quotes},
+		{"after top-level value", "there is more after the end of the value", "the file is one { … }"},
+	} {
+		if strings.Contains(what, known.says) {
+			return known.message, known.hint
+		}
 	}
-	r.mistake(offset+column-1, what, "strings and keys stand in double quotes; entries are separated by commas")
+	return "it is not JSON", quotes
 }
 
 // scan refuses what would make the parser recurse without bound, and tells of the

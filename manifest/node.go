@@ -112,45 +112,35 @@ func (r *hclReader) openLiteral(n node, literal hujson.Literal) opened {
 	case '"':
 		text := literal.String()
 		if strings.Contains(text, "${") || strings.Contains(text, "%{") {
-			return r.template(n, text)
+			return r.within(n, text, hclsyntax.ParseTemplate)
 		}
 		n.value = cty.StringVal(text)
 	default:
-		expr, ok := r.parseExpression(string(literal), n.at, hclsyntax.ParseExpression)
-		if !ok {
-			return opened{kind: isBad}
-		}
-		return r.openExpression(n, expr)
+		return r.within(n, string(literal), hclsyntax.ParseExpression)
 	}
 	return fromValue(n)
 }
 
-func (r *hclReader) template(n node, text string) opened {
-	expr, ok := r.parseExpression(text, n.at, hclsyntax.ParseTemplate)
-	if !ok {
-		return opened{kind: isBad}
-	}
+// within reads an expression that stands in a literal of the JSON twin; its mistakes are
+// told where the literal begins.
+func (r *hclReader) within(n node, text string, parse func([]byte, string, hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics)) opened {
 	r.at = n.at
-	defer func() { r.at = -1 }()
-	return r.openExpression(n, expr)
-}
-
-// parseExpression parses a text that stands somewhere in the JSON twin.
-func (r *hclReader) parseExpression(text string, at int, parse func([]byte, string, hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics)) (hclsyntax.Expression, bool) {
-	r.at = at
 	defer func() { r.at = -1 }()
 	tokens, _ := hclsyntax.LexTemplate([]byte(text), r.file, hcl.InitialPos)
 	if !r.bounded(tokens) {
-		return nil, false
+		return opened{kind: isBad}
 	}
-	if len(text) > maxNumber && !strings.ContainsAny(text, "\"${}") {
-		r.mistake(at, "the number is too long", "write it in double quotes if it is meant as text")
-		return nil, false
+	if len(text) > maxNumber && !strings.Contains(text, "{") {
+		r.mistake(n.at, "the number is too long", "write it in double quotes if it is meant as text")
+		return opened{kind: isBad}
 	}
 	before := r.count[Mistake]
 	expr, found := parse([]byte(text), r.file, hcl.InitialPos)
 	r.take(found)
-	return expr, r.count[Mistake] == before
+	if r.count[Mistake] > before {
+		return opened{kind: isBad}
+	}
+	return r.openExpression(n, expr)
 }
 
 // fromValue takes a value apart that is known.

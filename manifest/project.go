@@ -65,6 +65,9 @@ func parseProject(name string, text []byte) (*ProjectTOML, *source) {
 	if r.failed() {
 		return nil, r.source
 	}
+	if !r.bounded() {
+		return nil, r.source
+	}
 	var root map[string]any
 	if _, err := toml.Decode(r.text, &root); err != nil {
 		r.syntax(err)
@@ -85,6 +88,37 @@ func parseProject(name string, text []byte) (*ProjectTOML, *source) {
 	return &r.project, r.source
 }
 
+// bounded refuses what would make the parser recurse without bound. It counts brackets
+// outside texts of one line, which is near enough.
+func (r *projectReader) bounded() bool {
+	depth := 0
+	var quote byte
+	for i := 0; i < len(r.text); i++ {
+		switch c := r.text[i]; {
+		case c == '\n':
+			quote = 0
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '#':
+			for i+1 < len(r.text) && r.text[i+1] != '\n' {
+				i++
+			}
+		case c == '[' || c == '{':
+			if depth++; depth > maxDepth {
+				r.mistake(i, "values lie more than 32 deep within each other", "project.toml needs no such depth")
+				return false
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return true
+}
+
 // syntax turns the parser's error into a mistake.
 func (r *projectReader) syntax(err error) {
 	var parse toml.ParseError
@@ -92,8 +126,31 @@ func (r *projectReader) syntax(err error) {
 		r.whole(Mistake, "it is not TOML", "text stands in double quotes; tables begin with [name]")
 		return
 	}
-	what := strings.ReplaceAll(parse.Message, "\n", " ")
-	r.mistake(parse.Position.Start, "it is not TOML: "+clip(sentence(what), 120), "text stands in double quotes, each key once, tables begin with [name]")
+	message, hint := tomlWords(parse.Message)
+	r.mistake(max(parse.Position.Start, 0), message, hint) // -1 for a character before the first key
+}
+
+// tomlWords tells the parser's mistake in our words.
+func tomlWords(what string) (message, hint string) {
+	for _, known := range [...]struct{ says, message, hint string }{
+		{"already been defined", "the key stands twice", "keep one of the two"},
+		{"Duplicate", "the key stands twice", "keep one of the two"},
+		{"table name", "the name of a table is not closed", "write [name], or [[name]] for one of several"},
+		{"table array name", "the name of a table is not closed", "write [name], or [[name]] for one of several"},
+		{"expected value", "there is no value after =", "text stands in double quotes"},
+		{"key separator", "there is no = after the key", "write key = \"value\""},
+		{"'='", "there is no = after the key", "write key = \"value\""},
+		{"comma", "there is no comma between two elements", "write a comma after each"},
+		{"expected '\"", "a text does not end", "text stands in double quotes, in one line"},
+		{"expected \"'", "a text does not end", "text stands in quotes, in one line"},
+		{"newlines", "a text goes over the end of the line", "text of several lines stands in three double quotes"},
+		{"top-level item", "there is more on the line", "write each key on a line of its own"},
+	} {
+		if strings.Contains(what, known.says) {
+			return known.message, known.hint
+		}
+	}
+	return "it is not TOML", "text stands in double quotes; tables begin with [name]"
 }
 
 var (

@@ -20,7 +20,11 @@ func (r *hclReader) block(b *block, n node, s scope) {
 	o := r.open(n)
 	if o.kind != isObject {
 		if o.kind != isBad && o.kind != isUnknown {
-			r.mistake(n.at, strings.TrimSuffix(s.where, ".")+" is no block", "write an object: { … }")
+			name := strings.TrimSuffix(s.where, ".")
+			if name == "" {
+				name = "the file"
+			}
+			r.mistake(n.at, name+" is no block", "write an object: { … }")
 		}
 		return
 	}
@@ -103,8 +107,8 @@ func (r *hclReader) enter(b *block, n node, s scope) {
 	if b.label != "" {
 		within.label = n.labels[0]
 		if problem, hint := b.labelCheck(within.label); problem != "" {
-			if !strings.Contains(problem, within.label) {
-				problem = b.name + ": " + problem
+			if strings.HasPrefix(problem, "has ") || strings.HasPrefix(problem, "is ") {
+				problem = b.name + " " + problem
 			}
 			r.mistake(n.labelsAt[0], problem, hint)
 		}

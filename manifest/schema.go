@@ -10,6 +10,7 @@ type block struct {
 	label      string // what its one label is; empty: it has none
 	single     bool   // at most one, though it has a label
 	labelCheck check
+	labelForm  string // the pattern of a label
 	doc        string
 	attributes []attribute
 	blocks     []block
@@ -26,12 +27,14 @@ type attribute struct {
 	high     int                                           // greatest value
 	words    []string                                      // the only texts there are; of a map: the only keys
 	pattern  string                                        // what the text matches, as far as the JSON Schema can say it
+	never    string                                        // what it does not match
 	check    check                                         // of a text, or of each element of a list
 	entry    func(key, text string) (problem, hint string) // of each value of a map
 	full     bool                                          // check's problems name what they speak of
 	all      func(list []string) (index int, problem, hint string)
 	key      check  // of each key of a map
 	keyForm  string // the pattern of a key
+	keyNever string // what a key does not match
 	folded   bool   // keys of a map that differ only by case are a mistake
 	required bool
 	example  string // as it would be written

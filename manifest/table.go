@@ -6,10 +6,12 @@ import "time"
 const (
 	processPattern  = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
 	envPattern      = `^[A-Za-z_][A-Za-z0-9_]*$`
-	wordPattern     = `^[A-Za-z0-9_][A-Za-z0-9_.-]*$`
-	insidePattern   = `^(?!/)(?!(.*/)?\.\.(/|$)).+$`
+	labelPattern    = `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`
+	insidePattern   = `^[^/\\]`
+	upwards         = `(^|/)\.\.(/|$)|\\`
 	absolutePattern = `^/`
 	imagePattern    = `^[^-\s]\S*$`
+	hostsOwnKeys    = `^(PORT|GIT_REV|PATH|LD_PRELOAD|[Dd][Oo][Kk][Kk][Uu]_.*)$`
 	oneLinePattern  = `^[^\r\n]*\S[^\r\n]*$`
 )
 
@@ -17,7 +19,7 @@ const (
 func rootBlock() block {
 	root := appBlock()
 	root.blocks = append(root.blocks,
-		block{name: "environment", label: "name", labelCheck: checkLabel,
+		block{name: "environment", label: "name", labelCheck: checkLabel, labelForm: labelPattern,
 			doc:        "What is different in one environment; the one that --environment or $DOKKU_ENVIRONMENT names counts.",
 			attributes: root.attributes, blocks: root.blocks},
 		serverBlock())
@@ -31,7 +33,7 @@ func appBlock() block {
 			{name: "app", kind: aText, check: checkApp, pattern: `^[a-z0-9][a-z0-9.-]{0,62}$`, usual: "the folder's name", example: `"my-app"`,
 				doc: "The app's name on the host.",
 				set: func(d *draft, _ string, v value) { d.app.Name = v.text }},
-			{name: "secrets", kind: aList, check: declaredKey, full: true, pattern: envPattern, example: `["API_TOKEN"]`,
+			{name: "secrets", kind: aList, check: declaredKey, full: true, pattern: envPattern, never: hostsOwnKeys, example: `["API_TOKEN"]`,
 				doc: "Names of config keys whose values are taken from the environment of dokku-push.",
 				set: func(d *draft, _ string, v value) { d.app.Secrets = v.list }},
 			{name: "domains", kind: aList, check: checkDomain, pattern: `^(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$`, usual: "APP.HOSTNAME of the host", example: `["www.example.com"]`,
@@ -48,7 +50,7 @@ func appBlock() block {
 }
 
 func hostBlock() block {
-	return block{name: "host", label: "name", single: true, labelCheck: checkHostName, doc: "The host to push to.",
+	return block{name: "host", label: "name", single: true, labelCheck: checkHostName, labelForm: labelPattern, doc: "The host to push to.",
 		attributes: []attribute{
 			{name: "address", kind: aText, check: checkAddress, pattern: `^[A-Za-z0-9_.\[][^\s/]*$`, required: true, example: `"dokku@host"`,
 				doc: "Where it is reached over ssh: [user@]host[:port].",
@@ -73,7 +75,7 @@ func imageBlock() block {
 
 func configBlock() block {
 	return block{name: "config", doc: "Environment variables of the app, as config:set takes them.", total: maxFile,
-		open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, folded: true,
+		open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, keyNever: hostsOwnKeys, folded: true,
 			doc: "One variable.",
 			set: func(d *draft, name string, v value) { put(&d.app.Config, name, v.text) }}}
 }
@@ -89,7 +91,7 @@ func formationBlock() block {
 			d.app.Formation[name] = spec
 		}
 	}
-	return block{name: "formation", label: "process type", labelCheck: checkScaled, doc: "How many containers a process type has, and within which limits.",
+	return block{name: "formation", label: "process type", labelCheck: checkScaled, labelForm: processPattern, doc: "How many containers a process type has, and within which limits.",
 		attributes: []attribute{
 			{name: "quantity", kind: aNumber, high: maxQuantity, usual: "1 for web, 0 for others", doc: "How many containers run.",
 				set: process(func(p *ProcessSpec, v value) { n := int(v.number); p.Quantity = &n })},

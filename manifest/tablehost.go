@@ -53,7 +53,7 @@ func serviceBlock() block {
 			change(&d.app.Services[i], v)
 		}
 	}
-	return block{name: "service", label: "name", labelCheck: checkLabel, doc: "A service of a plugin, such as a database, that the app uses.",
+	return block{name: "service", label: "name", labelCheck: checkLabel, labelForm: labelPattern, doc: "A service of a plugin, such as a database, that the app uses.",
 		attributes: []attribute{
 			{name: "plugin", kind: aText, check: checkPlugin, pattern: `^[a-z0-9][a-z0-9-]*$`, required: true, example: `"postgres"`, doc: "The plugin that runs it.",
 				set: service(func(s *Service, v value) { s.Plugin = v.text })},
@@ -71,13 +71,13 @@ func reviewBlock() block {
 				set: func(d *draft, _ string, v value) { d.app.Review.TTL = time.Duration(v.number) * time.Second }},
 			{name: "max", kind: aNumber, low: 1, high: 1000, usual: "no limit", doc: "Most of them at once.",
 				set: func(d *draft, _ string, v value) { d.app.Review.Max = int(v.number) }},
-			{name: "inherit", kind: aList, check: declaredKey, full: true, pattern: envPattern, usual: "nothing", example: `["LOG_LEVEL"]`, doc: "Config keys that they take over.",
+			{name: "inherit", kind: aList, check: declaredKey, full: true, pattern: envPattern, never: hostsOwnKeys, usual: "nothing", example: `["LOG_LEVEL"]`, doc: "Config keys that they take over.",
 				set: func(d *draft, _ string, v value) { d.app.Review.Inherit = v.list }},
 		}}
 }
 
 func serverBlock() block {
-	return block{name: "server", label: "name", labelCheck: checkLabel, doc: "A host: what dokku-push host apply makes of it.",
+	return block{name: "server", label: "name", labelCheck: checkLabel, labelForm: labelPattern, doc: "A host: what dokku-push host apply makes of it.",
 		attributes: []attribute{
 			{name: "address", kind: aText, check: checkAddress, pattern: `^[A-Za-z0-9_.\[][^\s/]*$`, example: `"root@host"`, doc: "Where it is reached over ssh.",
 				set: func(d *draft, _ string, v value) { d.server.Address = v.text }},
@@ -90,16 +90,16 @@ func serverBlock() block {
 		},
 		blocks: []block{
 			{name: "config", doc: "Global config.", total: maxFile,
-				open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, folded: true, doc: "One variable.",
+				open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, keyNever: hostsOwnKeys, folded: true, doc: "One variable.",
 					set: func(d *draft, name string, v value) { put(&d.server.Config, name, v.text) }}},
-			{name: "plugin", label: "name", labelCheck: checkPlugin, doc: "A plugin that is installed.",
+			{name: "plugin", label: "name", labelCheck: checkPlugin, labelForm: `^[a-z0-9][a-z0-9-]*$`, doc: "A plugin that is installed.",
 				attributes: []attribute{
 					{name: "url", kind: aText, check: checkGitURL, pattern: `^(https://|git@|ssh://)`, required: true, example: `"https://github.com/dokku/dokku-redis.git"`, doc: "Where it comes from.",
 						set: func(d *draft, name string, v value) { d.plugin(name).URL = v.text }},
 					{name: "committish", kind: aText, check: checkCommittish, pattern: `^[A-Za-z0-9][A-Za-z0-9._/-]*$`, usual: "the default branch", example: `"1.2.3"`, doc: "A tag, branch or commit.",
 						set: func(d *draft, name string, v value) { d.plugin(name).Committish = v.text }},
 				}},
-			{name: "ssh_key", label: "name", labelCheck: checkLabel, doc: "A key that may use the host.",
+			{name: "ssh_key", label: "name", labelCheck: checkLabel, labelForm: labelPattern, doc: "A key that may use the host.",
 				attributes: []attribute{
 					{name: "public_key", kind: aText, check: checkPublicKey, pattern: `^[a-z0-9@.-]+ AAAA`, required: true, example: `"ssh-ed25519 AAAA…"`, doc: "One line of a .pub file.",
 						set: func(d *draft, name string, v value) {

@@ -10,6 +10,16 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// appsCommands are the rows of this noun.
+func appsCommands() []Command {
+	return []Command{
+		{"apps:create", "<app>", "Create a new app", appsCreate},
+		{"apps:destroy", "<app> [--force]", "Permanently destroy an app", appsDestroy},
+		{"apps:exists", "<app>", "Check if an app exists", appsExists},
+		{"apps:list", "", "List your apps", appsList},
+	}
+}
+
 func appsCreate(ctx context.Context, call *Call) error {
 	name := call.App
 	if name == "" && len(call.Args) > 0 {

@@ -13,6 +13,16 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
+// configCommands are the rows of this noun.
+func configCommands() []Command {
+	return []Command{
+		{"config:get", "(<app>|--global) KEY", "Display a global or app-specific config value", configGet},
+		{"config:set", "[--no-restart] [--encoded] (<app>|--global) KEY1=VALUE1 [KEY2=VALUE2 ...]", "Set one or more config vars", configSet},
+		{"config:show", "(<app>|--global)", "Show keys and values of an app or of the host", configShow},
+		{"config:unset", "[--no-restart] (<app>|--global) KEY1 [KEY2 ...]", "Unset one or more config vars", configUnset},
+	}
+}
+
 // scope is the app a config command is for, or --global.
 func (c *Call) scope(ctx context.Context) (string, error) {
 	if c.flag("--global") {

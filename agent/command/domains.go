@@ -10,6 +10,16 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// domainsCommands are the rows of this noun.
+func domainsCommands() []Command {
+	return []Command{
+		{"domains:add", "<app> <domain> [<domain> ...]", "Add domains to an app", domainsAdd},
+		{"domains:remove", "<app> <domain> [<domain> ...]", "Remove domains from an app", domainsRemove},
+		{"domains:report", "[<app>] [<flag>]", "Display a domains report for one or more apps", domainsReport},
+		{"domains:set", "<app> <domain> [<domain> ...]", "Set the domains of an app", domainsSet},
+	}
+}
+
 func domainsAdd(ctx context.Context, call *Call) error {
 	return changeDomains(ctx, call, "add", "Added %s to %s", func(now, named []string) []string {
 		for _, domain := range named {

@@ -13,6 +13,13 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// logsCommands are the rows of this noun.
+func logsCommands() []Command {
+	return []Command{
+		{"logs", "<app> [-h] [-t|--tail] [-n|--num NUM] [-q|--quiet] [-p|--ps PROCESS]", "Display recent log output", logs},
+	}
+}
+
 func logs(ctx context.Context, call *Call) error {
 	options := agent.LogOptions{Follow: call.flag("-t", "--tail"), Tail: 100, Timestamps: true}
 	plain := call.flag("-q", "--quiet")

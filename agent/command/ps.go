@@ -13,6 +13,18 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
+// psCommands are the rows of this noun.
+func psCommands() []Command {
+	return []Command{
+		{"ps:rebuild", "<app>", "Rebuild an app from the image of its current release", psRebuild},
+		{"ps:report", "[<app>] [<flag>]", "Display a process report for one or more apps", psReport},
+		{"ps:restart", "<app>", "Restart an app", psRestart},
+		{"ps:scale", "[--skip-deploy] <app> [<proc>=<count> ...]", "Get or set how many instances of a process run", psScale},
+		{"ps:start", "<app>", "Start an app", psStart},
+		{"ps:stop", "<app>", "Stop an app", psStop},
+	}
+}
+
 // maxScale is the most containers of one process type (ALSO-REFUSE 7).
 const maxScale = 1000
 

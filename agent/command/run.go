@@ -8,6 +8,13 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// runCommands are the rows of this noun.
+func runCommands() []Command {
+	return []Command{
+		{"run", "[-e KEY=VALUE ...] <app> <cmd>", "Run a command in a new container of the app's current release", runCommand},
+	}
+}
+
 // runCommand runs a command in a new container of the current release. Its exit code is
 // the command's own.
 func runCommand(ctx context.Context, call *Call) error {

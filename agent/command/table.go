@@ -3,41 +3,18 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// Table returns every command, by name.
+// Table returns every command, by name. Each noun's rows stand in its own file.
 func Table() []Command {
-	return []Command{
-		{"apps:create", "<app>", "Create a new app", appsCreate},
-		{"apps:destroy", "<app> [--force]", "Permanently destroy an app", appsDestroy},
-		{"apps:exists", "<app>", "Check if an app exists", appsExists},
-		{"apps:list", "", "List your apps", appsList},
-		{"config:get", "(<app>|--global) KEY", "Display a global or app-specific config value", configGet},
-		{"config:set", "[--no-restart] [--encoded] (<app>|--global) KEY1=VALUE1 [KEY2=VALUE2 ...]", "Set one or more config vars", configSet},
-		{"config:show", "(<app>|--global)", "Show keys and values of an app or of the host", configShow},
-		{"config:unset", "[--no-restart] (<app>|--global) KEY1 [KEY2 ...]", "Unset one or more config vars", configUnset},
-		{"domains:add", "<app> <domain> [<domain> ...]", "Add domains to an app", domainsAdd},
-		{"domains:remove", "<app> <domain> [<domain> ...]", "Remove domains from an app", domainsRemove},
-		{"domains:report", "[<app>] [<flag>]", "Display a domains report for one or more apps", domainsReport},
-		{"domains:set", "<app> <domain> [<domain> ...]", "Set the domains of an app", domainsSet},
+	rows := slices.Concat(appsCommands(), configCommands(), domainsCommands(), logsCommands(), psCommands(), runCommands(), tagsCommands(), urlsCommands(), []Command{
 		{"help", "", "Print the list of commands", help},
-		{"logs", "<app> [-h] [-t|--tail] [-n|--num NUM] [-q|--quiet] [-p|--ps PROCESS]", "Display recent log output", logs},
-		{"ps:rebuild", "<app>", "Rebuild an app from the image of its current release", psRebuild},
-		{"ps:report", "[<app>] [<flag>]", "Display a process report for one or more apps", psReport},
-		{"ps:restart", "<app>", "Restart an app", psRestart},
-		{"ps:scale", "[--skip-deploy] <app> [<proc>=<count> ...]", "Get or set how many instances of a process run", psScale},
-		{"ps:start", "<app>", "Start an app", psStart},
-		{"ps:stop", "<app>", "Stop an app", psStop},
-		{"run", "[-e KEY=VALUE ...] <app> <cmd>", "Run a command in a new container of the app's current release", runCommand},
-		{"tags", "<app>", "List all app image tags", tagsList},
-		{"tags:create", "<app> <tag>", "Add a tag to the running image", tagsCreate},
-		{"tags:deploy", "<app> <tag>", "Deploy a tagged image", tagsDeploy},
-		{"tags:destroy", "<app> <tag>", "Remove an image tag", tagsDestroy},
-		{"url", "<app>", "Show the first URL of an app", url},
-		{"urls", "<app>", "Show all URLs of an app", urls},
 		{"version", "", "Print the version", version},
-	}
+	})
+	slices.SortFunc(rows, func(a, b Command) int { return strings.Compare(a.Name, b.Name) })
+	return rows
 }
 
 func help(_ context.Context, call *Call) error {

@@ -11,6 +11,16 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// tagsCommands are the rows of this noun.
+func tagsCommands() []Command {
+	return []Command{
+		{"tags", "<app>", "List all app image tags", tagsList},
+		{"tags:create", "<app> <tag>", "Add a tag to the running image", tagsCreate},
+		{"tags:deploy", "<app> <tag>", "Deploy a tagged image", tagsDeploy},
+		{"tags:destroy", "<app> <tag>", "Remove an image tag", tagsDestroy},
+	}
+}
+
 var (
 	tagForm     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
 	releaseForm = regexp.MustCompile(`^v[0-9]+$`)

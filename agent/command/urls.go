@@ -7,6 +7,14 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
+// urlsCommands are the rows of this noun.
+func urlsCommands() []Command {
+	return []Command{
+		{"url", "<app>", "Show the first URL of an app", url},
+		{"urls", "<app>", "Show all URLs of an app", urls},
+	}
+}
+
 func url(ctx context.Context, call *Call) error {
 	all, err := call.urls(ctx)
 	if err != nil {

@@ -42,6 +42,7 @@ var table = map[string]rule{
 	"push/report":      {ours: []string{"api", "manifest", "internal/..."}, modules: []string{"golang.org/x/text/width"}},
 	"push/scaffold":    {ours: []string{"api", "manifest", "build", "internal/..."}, modules: []string{"github.com/BurntSushi/toml"}},
 	"triggers":         {ours: []string{"internal/run"}, modules: []string{"github.com/BurntSushi/toml"}},
+	"triggers/shim":    {ours: []string{"internal/atomicfile"}},
 
 	"agent":         {ours: []string{"api", "manifest"}},
 	"agent/sigil":   {},

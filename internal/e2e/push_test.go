@@ -139,6 +139,9 @@ func TestRollback(t *testing.T) {
 		t.Fatalf("config:set: %+v", set)
 	}
 	back := pushed(t, h.Push(t, dir, "rollback", "--app", app, "v1"))
+	if !strings.Contains(back.Stderr, "removes config that was set since: COLOUR") {
+		t.Errorf("the rollback does not say what it does to the config:\n%s", back.Stderr)
+	}
 	if _, body := h.Get(t, app, "/"); strings.Contains(body, "Hello again") {
 		t.Errorf("after the rollback the app answers %q", body)
 	}

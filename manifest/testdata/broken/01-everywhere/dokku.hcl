@@ -1,0 +1,2 @@
+app = "My_App"
+domain = ["example.com"]

@@ -1,0 +1,9 @@
+apps = "shop"
+
+build {
+  bilder = "pack"
+}
+
+formation "web" {
+  quantitiy = 2
+}

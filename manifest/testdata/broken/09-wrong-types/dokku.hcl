@@ -1,0 +1,7 @@
+domains = "example.com"
+build {
+  args = ["A"]
+}
+formation "web" {
+  quantity = "many"
+}

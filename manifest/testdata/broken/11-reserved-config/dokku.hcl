@@ -1,0 +1,5 @@
+config {
+  PORT       = 5000
+  LD_PRELOAD = "x.so"
+  DOKKU_TRACE = 1
+}

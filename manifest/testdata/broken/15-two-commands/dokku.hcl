@@ -1,0 +1,6 @@
+build {
+  builder = "static"
+  static {
+    command = "./other $PORT"
+  }
+}

@@ -1,0 +1,5 @@
+nginx {
+  client_max_body_size = "20m"
+  hsts                 = "yes"
+  access-log-path      = "/etc/cron.d/log"
+}
