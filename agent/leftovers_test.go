@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,8 @@ type (
 )
 
 func (r someApps) Apps() ([]string, error) { return r.list, nil }
+
+func (r someApps) Has(app string) bool { return slices.Contains(r.list, app) }
 
 func (r someContainers) List(_ context.Context, labels map[string]string) ([]Container, error) {
 	var found []Container

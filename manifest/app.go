@@ -1,6 +1,8 @@
-// Package manifest is what a repository says about its app: Procfile, app.json
-// and dokku.hcl become one App, or every mistake with its place. It reads files
-// and decides what they mean; it builds nothing and speaks to no host.
+// Package manifest is what a repository says about its app: Procfile, app.json,
+// dokku.hcl or its JSON twin, project.toml and CHECKS become one App, or every mistake
+// with its place. It reads files and decides what they mean; it builds nothing and
+// speaks to no host. What dokku.hcl may hold is a table, of which the reader, the JSON
+// Schema and the reference are made.
 package manifest
 
 import "time"

@@ -74,7 +74,7 @@ func checkRegistryTag(text string) (problem, hint string) {
 	if i := strings.LastIndexByte(text, ':'); i > strings.LastIndexByte(text, '/') {
 		name = text[:i]
 	}
-	if problem, hint = checkRegistry(name); problem != "" {
+	if problem, _ = checkRegistry(name); problem != "" {
 		return "is no image of a registry", "write host/path:tag, such as registry.example.com/team/app:cache"
 	}
 	return checkBase(text)

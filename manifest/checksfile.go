@@ -30,7 +30,7 @@ func (l *loader) readChecks() {
 		l.app.Healthchecks = all
 	}
 	if len(checks) > 0 {
-		l.also("healthchecks.web", byChecks, checksName, described(checks), false)
+		l.also("healthchecks.web", byChecks, origin{name: checksName}, described(checks), false)
 	}
 }
 

@@ -45,7 +45,7 @@ func (a *App) Explain(key string) (Explanation, error) {
 	}
 	said := Explanation{Key: key, Winner: usual, Losers: []Origin{}}
 	for i, c := range list {
-		o := Origin{Source: c.source, Value: c.shown}
+		o := Origin{Source: c.source.String(), Value: c.shown}
 		if c.secret {
 			o.Value = "secret"
 		}

@@ -130,6 +130,12 @@ func TestGiven(t *testing.T) {
 	} {
 		same(t, explained(app, key), want)
 	}
+	app, found = Load(project(precedenceFiles()), Options{Flags: map[string]Given{"build.image": {"--image", "example/app:1"}}})
+	if app == nil {
+		t.Fatal(told(found))
+	}
+	same(t, []string{app.Build.Image, app.Build.Builder}, []string{"example/app:1", "image"})
+	same(t, explained(app, "build.builder"), "image <- flag --image | pack <- dokku.hcl:14:3 | pack <- default")
 	_, found = Load(project(nil), Options{Flags: map[string]Given{"app": {"--app", "My_App"}, "ap": {"--ap", "x"}, "config.PORT": {"--config", "1"}, "ports": {"--port", "ftp:1:2"}}})
 	same(t, told(found), "--ap: there is no key ap; did you mean app?\n"+
 		"--app: names no app: app name My_App holds more than lower-case letters, digits, hyphens and dots; write my-app\n"+
@@ -228,4 +234,20 @@ func TestDiagnosticJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, back[0], d)
+}
+
+// An environment replaces attribute by attribute, config by key and lists whole.
+func TestEnvironmentReplaces(t *testing.T) {
+	app, found := Load(project(precedenceFiles()), Options{Environment: "staging"})
+	if app == nil {
+		t.Fatal(told(found))
+	}
+	one := 1
+	same(t, app.Formation, map[string]ProcessSpec{"web": {Quantity: &one, Memory: 256 << 20}})
+	same(t, app.Config, map[string]string{"LEVEL": "debug", "URL": "postgres://u:hunter2@db/x", "KEPT": "yes", "TOKEN": "for staging"})
+	same(t, *app.Domains, []string{"staging.example.com"})
+	same(t, app.Build.Args, map[string]string{"A": "1", "B": "3"})
+	if app.Secrets != nil {
+		t.Errorf("the environment's own TOKEN is still to come from outside: %v", app.Secrets)
+	}
 }

@@ -236,3 +236,17 @@ func looksSecret(key, text string) bool {
 	}
 	return credentialsForm.MatchString(text)
 }
+
+// openSecret says whether a value is a secret that was written down: what looksSecret
+// says, but for what is too short or too plain to be one.
+func openSecret(key, text string) bool {
+	if credentialsForm.MatchString(text) {
+		return true
+	}
+	upper := strings.ToUpper(key)
+	named := false
+	for _, word := range [...]string{"SECRET", "TOKEN", "PASSWORD", "PRIVATE_KEY", "API_KEY", "ACCESS_KEY"} {
+		named = named || strings.HasSuffix(upper, word)
+	}
+	return named && len(text) >= 6 && text != "false"
+}

@@ -138,11 +138,7 @@ func (l *loader) compare() {
 	if web, ok := l.app.Procfile.Command("web"); ok && command != "" && web != command && l.hcl != nil {
 		l.hcl.mistake(l.hcl.places["build.static.command"], "command and the Procfile's web are not the same", "keep one of the two")
 	}
-	if build := l.app.Build; l.hcl != nil && build.Image != "" && build.Builder != "" && build.Builder != "image" {
-		l.hcl.mistake(l.hcl.places["build.image"], "build.image is not used by the builder "+build.Builder, "write builder = \"image\", or take image out")
-	} else if l.hcl != nil && build.Builder == "image" && build.Image == "" {
-		l.hcl.mistake(l.hcl.places["build.builder"], "the builder image has no image", "write image = \"registry.example.com/team/app:1.2\" beside it")
-	}
+	l.compareImage()
 	if l.procfile != nil && l.procfile.failed() {
 		return
 	}
@@ -160,6 +156,19 @@ func (l *loader) compare() {
 			l.compareType(l.hcl, types, "formation", name)
 		}
 	}
+}
+
+// compareImage looks at build.image, which one builder alone uses.
+func (l *loader) compareImage() {
+	build := l.app.Build
+	if l.hcl == nil || (build.Image != "") == (build.Builder == "image") {
+		return
+	}
+	if build.Image == "" {
+		l.hcl.mistake(l.hcl.places["build.builder"], "the builder image has no image", "write image = \"registry.example.com/team/app:1.2\" beside it")
+		return
+	}
+	l.hcl.mistake(l.hcl.places["build.image"], "image is used by the builder image alone", "write builder = \"image\", or take image out")
 }
 
 func (l *loader) compareType(s *source, types []string, key, name string) {

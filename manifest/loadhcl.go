@@ -53,7 +53,7 @@ func (l *loader) readHCL(o Options) {
 // take makes candidates of what the file says.
 func (l *loader) take(rank rank, where string) func(finding) {
 	return func(f finding) {
-		l.said.add(candidate{finding: f, rank: rank, source: foundIn(l.hcl, f.at, where)})
+		l.said.add(candidate{finding: f, rank: rank, source: origin{in: l.hcl, at: f.at, more: where}})
 	}
 }
 

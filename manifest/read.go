@@ -6,6 +6,8 @@ import (
 	"strings"
 )
 
+const maxList = 1000 // elements of one list
+
 // scope is where in the table a block stands.
 type scope struct {
 	key    string // the dotted key so far, with its dot
@@ -202,6 +204,9 @@ func (r *hclReader) pair(a *attribute, n node, s scope, keys keySet) int {
 		r.mistake(n.at, n.key+problem, hint)
 		return 0
 	}
+	if a.secrets != "" && !o.env && openSecret(n.key, text) {
+		r.advice(n.keyAt, n.key+" looks like a secret, and the file is read by many", "take it out and name it in "+a.secrets)
+	}
 	r.sink(finding{key: s.key + n.key, attribute: a, name: n.key, value: value{text: text}, shown: text, at: n.keyAt,
 		secret: o.env || looksSecret(n.key, text)})
 	return len(text)
@@ -215,6 +220,10 @@ func (r *hclReader) list(a *attribute, n node, o opened) ([]string, bool) {
 			example = "[\"…\"]"
 		}
 		r.mistake(n.at, a.name+" is not a list", "write "+a.name+" = "+example)
+		return nil, false
+	}
+	if len(o.inner) > maxList {
+		r.mistake(n.at, fmt.Sprintf("%s has more than %d elements", a.name, maxList), "an app needs fewer")
 		return nil, false
 	}
 	before := r.count[Mistake]

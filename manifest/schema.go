@@ -36,6 +36,7 @@ type attribute struct {
 	keyForm  string // the pattern of a key
 	keyNever string // what a key does not match
 	folded   bool   // keys of a map that differ only by case are a mistake
+	secrets  string // where names of secrets stand instead of in this map
 	required bool
 	example  string // as it would be written
 	usual    string // the default, in words

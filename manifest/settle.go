@@ -26,7 +26,7 @@ const (
 type candidate struct {
 	finding
 	rank   rank
-	source string
+	source origin
 	named  bool // dokku.hcl's secrets name it; the value comes later
 	void   bool // it speaks of another host
 }
@@ -80,9 +80,9 @@ func (l *loader) give(given map[string]Given, rank rank) {
 		mistake := func(problem, hint string) {
 			l.given = append(l.given, Diagnostic{Severity: Mistake, File: g.Name, Message: problem, Hint: hint})
 		}
-		source := "variable " + g.Name
+		source := origin{name: "variable " + g.Name}
 		if rank == byFlag {
-			source = "flag " + g.Name
+			source.name = "flag " + g.Name
 		}
 		if key == "host" {
 			key = "host.address" // the name of a host block is settled in settleHost
@@ -104,6 +104,10 @@ func (l *loader) give(given map[string]Given, rank rank) {
 		}
 		l.said.add(candidate{rank: rank, source: source, finding: finding{key: key, attribute: a, name: name, value: v, shown: g.Value,
 			secret: a.kind == aMap && looksSecret(name, g.Value)}})
+		if _, said := given["build.builder"]; key == "build.image" && !said { // whoever names an image wants nothing built
+			builder, _ := table.find("build.builder")
+			l.said.add(candidate{rank: rank, source: source, finding: finding{key: "build.builder", attribute: builder, value: value{text: "image"}, shown: "image"}})
+		}
 	}
 }
 
@@ -191,8 +195,10 @@ func (l *loader) settleSecrets() {
 	if !ok {
 		return
 	}
+	source := list[0].source
+	source.more = strings.TrimSpace(source.more + " secrets")
 	for _, name := range list[0].value.list {
-		l.said.add(candidate{rank: list[0].rank, source: list[0].source + " secrets", named: true,
+		l.said.add(candidate{rank: list[0].rank, source: source, named: true,
 			finding: finding{key: "config." + name, name: name, secret: true, at: list[0].at}})
 	}
 }
@@ -212,8 +218,19 @@ func (l *loader) settleSecretNames() {
 	l.app.Secrets = kept
 }
 
-// foundIn makes a candidate's source of a place.
-func foundIn(s *source, at int, more string) string {
-	line, column := s.position(at)
-	return strings.TrimSpace(fmt.Sprintf("%s:%d:%d %s", s.file, line, column, more))
+// origin is where something was said. The line and the column are counted when somebody
+// asks: a large file has many.
+type origin struct {
+	name string  // of a flag or a variable, or of a place that is known
+	in   *source // nil: name says it all
+	at   int
+	more string
+}
+
+func (o origin) String() string {
+	if o.in == nil {
+		return strings.TrimSpace(o.name + " " + o.more)
+	}
+	line, column := o.in.position(o.at)
+	return strings.TrimSpace(fmt.Sprintf("%s:%d:%d %s", o.in.file, line, column, o.more))
 }

@@ -17,9 +17,10 @@ func (l *loader) addFiles() {
 	l.addProject()
 	if p := l.app.Procfile; p != nil {
 		for _, process := range p.Processes {
-			l.also("procfile."+process.Name, byProcfile, fmt.Sprintf("%s:%d", procfileName, process.Line), process.Command, false)
+			line := origin{name: fmt.Sprintf("%s:%d", procfileName, process.Line)}
+			l.also("procfile."+process.Name, byProcfile, line, process.Command, false)
 			if process.Name == "web" {
-				l.also("build.static.command", byProcfile, fmt.Sprintf("%s:%d", procfileName, process.Line), process.Command, false)
+				l.also("build.static.command", byProcfile, line, process.Command, false)
 			}
 		}
 	}
@@ -28,17 +29,17 @@ func (l *loader) addFiles() {
 		if process == "web" {
 			quantity = "1"
 		}
-		l.also("formation."+process+".quantity", byDefault, "default", quantity, false)
+		l.also("formation."+process+".quantity", byDefault, origin{name: "default"}, quantity, false)
 	}
 	builder := "pack"
 	if _, err := fs.Stat(l.fsys, path.Join(l.app.Build.Context, "Dockerfile")); err == nil {
 		builder = "dockerfile"
 	}
-	l.also("build.builder", byDefault, "default", builder, false)
+	l.also("build.builder", byDefault, origin{name: "default"}, builder, false)
 }
 
 // also adds what is known for Explain only.
-func (l *loader) also(key string, rank rank, source, shown string, secret bool) {
+func (l *loader) also(key string, rank rank, source origin, shown string, secret bool) {
 	l.said.add(candidate{rank: rank, source: source, finding: finding{key: key, shown: shown, secret: secret}})
 }
 
@@ -47,7 +48,7 @@ func (l *loader) addAppJSON() {
 	if a == nil {
 		return
 	}
-	from := func(key string) string { return foundIn(l.appJSON, l.appJSON.places[key], "") }
+	from := func(key string) origin { return origin{in: l.appJSON, at: l.appJSON.places[key]} }
 	for _, key := range slices.Sorted(maps.Keys(a.Env)) {
 		v := a.Env[key]
 		if v.Value != "" || v.Secret {
@@ -77,7 +78,7 @@ func (l *loader) addProject() {
 	if p == nil {
 		return
 	}
-	from := func(key string) string { return foundIn(l.project, l.project.places[key], "") }
+	from := func(key string) origin { return origin{in: l.project, at: l.project.places[key]} }
 	if p.Builder != "" {
 		l.also("build.pack.builder", byProject, from("builder"), p.Builder, false)
 	}

@@ -75,7 +75,7 @@ func imageBlock() block {
 
 func configBlock() block {
 	return block{name: "config", doc: "Environment variables of the app, as config:set takes them.", total: maxFile,
-		open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, keyNever: hostsOwnKeys, folded: true,
+		open: &attribute{kind: aMap, key: declaredKey, keyForm: envPattern, keyNever: hostsOwnKeys, folded: true, secrets: "secrets = [\"…\"]",
 			doc: "One variable.",
 			set: func(d *draft, name string, v value) { put(&d.app.Config, name, v.text) }}}
 }

@@ -20,7 +20,7 @@ func buildBlock() block {
 			{name: "image", kind: aText, check: checkBase, pattern: imagePattern, example: `"registry.example.com/team/app:1.2"`,
 				doc: "The image that builder = \"image\" deploys as it is.",
 				set: func(d *draft, _ string, v value) { d.app.Build.Image = v.text }},
-			{name: "args", kind: aMap, key: envKey, keyForm: envPattern, example: `{ NAME = "value" }`,
+			{name: "args", kind: aMap, secrets: "build { secrets = [\"…\"] }", key: envKey, keyForm: envPattern, example: `{ NAME = "value" }`,
 				doc: "Build arguments; they are no place for secrets.",
 				set: func(d *draft, name string, v value) { put(&d.app.Build.Args, name, v.text) }},
 			{name: "secrets", kind: aList, check: envKey, full: true, pattern: envPattern, example: `["NPM_TOKEN"]`,

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each line is a value that dokku.hcl may not have, and what is told.
@@ -20,7 +22,7 @@ func TestValues(t *testing.T) {
 		gives   = " gives the app a part of the host" + owner
 		noShell = "; write the value out: no shell reads it"
 		cpus    = "; write a number of CPUs from 0.01 to 1024, such as 0.5"
-		time    = "; write a time such as 30s, 5m or 2h, or a whole number of seconds"
+		times   = "; write a time such as 30s, 5m or 2h, or a whole number of seconds"
 	)
 	for _, test := range []struct{ text, told string }{
 		// secrets
@@ -67,8 +69,8 @@ func TestValues(t *testing.T) {
 		{web(`cpu = 0`), `2:7: cpu is 0` + cpus},
 		{web(`cpu = "two"`), `2:7: cpu is two` + cpus},
 		{web(`cpu = -1`), `2:7: cpu is -1` + cpus},
-		{web(`stop_timeout = "soon"`), `2:16: stop_timeout is soon` + time},
-		{web(`stop_timeout = "1500ms"`), `2:16: stop_timeout is 1500ms, which is not whole seconds` + time},
+		{web(`stop_timeout = "soon"`), `2:16: stop_timeout is soon` + times},
+		{web(`stop_timeout = "1500ms"`), `2:16: stop_timeout is 1500ms, which is not whole seconds` + times},
 		{web(`stop_timeout = 0`), `2:16: stop_timeout is 0; write at least 1s`},
 		{web(`stop_timeout = "2h"`), `2:16: stop_timeout is 2h; write at most 1h0m0s`},
 		{web(`max_parallel = -2`), `2:16: max_parallel is -2; write a whole number from -1 to 1000`},
@@ -80,7 +82,7 @@ func TestValues(t *testing.T) {
 		{checks(`disabled = ["Web"]`), "2:13: disabled: process type Web holds more than lower-case letters, digits and hyphens; write web"},
 		{checks(`attempts = 0`), "2:12: attempts is 0; write a whole number from 1 to 1000"},
 		{checks(`wait = -5`), "2:8: wait is -5; write at least 0s"},
-		{checks(`wait = "-5s"`), `2:8: wait is -5s` + time},
+		{checks(`wait = "-5s"`), `2:8: wait is -5s` + times},
 		{checks(`wait_to_retire = "2d"`), "2:18: wait_to_retire is 2d; write at most 24h0m0s"},
 		{checks(`interval = 5`), "2:1: checks.interval is not known; known here: attempts, disabled, skipped, timeout, wait, wait_to_retire"},
 		// storage
@@ -135,7 +137,7 @@ func TestValues(t *testing.T) {
 		{review(`inherit = ["GIT_REV"]`), `2:12: inherit: GIT_REV is set by the host in every deploy; take it out`},
 		// build, image
 		{"build {\n builder = \"image\"\n}", `2:2: the builder image has no image; write image = "registry.example.com/team/app:1.2" beside it`},
-		{"build {\n builder = \"pack\"\n image = \"x\"\n}", `3:2: build.image is not used by the builder pack; write builder = "image", or take image out`},
+		{"build {\n builder = \"pack\"\n image = \"x\"\n}", `3:2: image is used by the builder image alone; write builder = "image", or take image out`},
 		{"build {\n secrets = [\"A-B\"]\n}", "2:13: secrets: variable A-B has a name that no environment carries; a name holds letters, digits and _ and does not begin with a digit"},
 		{"build {\n dir = \"/x\"\n}", "2:8: dir is absolute; write a path inside the project, with slashes, such as web/app"},
 		{"build {\n pack {\n buildpacks = [\"a b\"]\n }\n}", `3:16: buildpacks: "a b" is no buildpack; write an id such as heroku/nodejs, with @version if one is meant, or an image`},
@@ -197,6 +199,50 @@ func TestGoodValues(t *testing.T) {
 		app, found := Load(project(map[string]string{manifestName: text}), Options{Getenv: func(key string) (string, bool) { return "3", key == "N" }})
 		if app == nil {
 			t.Errorf("%s: %s", text, told(found))
+		}
+	}
+}
+
+// A secret in a file that is committed is told of, and not shown.
+func TestOpenSecrets(t *testing.T) {
+	_, found := load("config {\n API_TOKEN = \"abcdef123\"\n URL = \"redis://:pw@h/1\"\n PASSWORD = env(\"STAGE\")\n TOKEN = \"\"\n AUTHOR = \"somebody\"\n}\nbuild {\n args = { NPM_TOKEN = \"abcdef123\" }\n}")
+	sound(t, found)
+	same(t, told(found), `advice: dokku.hcl:2:2: API_TOKEN looks like a secret, and the file is read by many; take it out and name it in secrets = ["…"]`+"\n"+
+		`advice: dokku.hcl:3:2: URL looks like a secret, and the file is read by many; take it out and name it in secrets = ["…"]`+"\n"+
+		`advice: dokku.hcl:9:11: NPM_TOKEN looks like a secret, and the file is read by many; take it out and name it in build { secrets = ["…"] }`)
+}
+
+// A file as large as may be is read in a moment, whatever fills it.
+func TestLargeFiles(t *testing.T) {
+	fill := func(before, line, after string) string {
+		var text strings.Builder
+		text.WriteString(before)
+		for i := 0; text.Len()+len(line)+len(after)+16 < maxFile; i++ {
+			fmt.Fprintf(&text, line, i)
+		}
+		return text.String() + after
+	}
+	for name, files := range map[string]map[string]string{
+		"native config":  {manifestName: fill("config {\n", "A%d = \"x\"\n", "}\n")},
+		"twin config":    {twinName: fill("{\"config\": {", "\"A%d\":\"x\",", "\"B\":\"x\"}}")},
+		"domains":        {manifestName: fill("domains = [", "\"a%d.example\",", "]\n")},
+		"formation":      {manifestName: fill("", "formation \"a%d\" {}\n", "")},
+		"mistakes":       {manifestName: fill("", "b%d = 1\n", "")},
+		"twin mistakes":  {twinName: fill("{", "\"b%d\":1,", "\"c\":1}")},
+		"env":            {appJSONName: fill("{\"env\": {", "\"A%d\":\"x\",", "\"B\":\"x\"}}")},
+		"app.json lists": {appJSONName: fill("{\"cron\": [", "{\"command\": \"%d\"},", "{}]}")},
+		"Procfile":       {procfileName: fill("", "a%d: x\n", "")},
+		"CHECKS":         {checksName: fill("", "/%d x\n", "")},
+		"project":        {projectName: fill("[io.buildpacks]\n", "a%d = 1\n", "")},
+		"project groups": {projectName: fill("", "[[io.buildpacks.group]]\nid = \"a%d\"\n", "")},
+	} {
+		begin := time.Now()
+		_, found := Load(project(files), Options{})
+		sound(t, found)
+		if took := time.Since(begin); took > 5*time.Second {
+			t.Errorf("%s took %s", name, took)
+		} else {
+			t.Logf("%s: %s, %d diagnostics", name, took, len(found))
 		}
 	}
 }

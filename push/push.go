@@ -34,7 +34,12 @@ type Options struct {
 	LockWait time.Duration
 	Plan     string         // file of the plan that alone is to be carried out
 	Remote   remote.Options // how to connect; Target is filled in here
-	Getenv   func(string) (string, bool)
+	// Environment is the environment block of dokku.hcl that counts; empty: none.
+	Environment string
+	// Flags and Variables are what was said on the command line and by variables, by
+	// dokku.hcl's dotted keys: manifest.Options has them too.
+	Flags, Variables map[string]manifest.Given
+	Getenv           func(string) (string, bool)
 	Report   func(api.Event) // never nil
 }
 
@@ -56,7 +61,7 @@ func Load(o Options) (*Project, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, api.Errorf(api.Usage, "find the project", "%s is no folder", dir)
 	}
-	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: o.Manifest, Getenv: o.Getenv})
+	app, found := manifest.Load(os.DirFS(dir), o.manifest())
 	for _, d := range found {
 		if d.Severity == manifest.Advice {
 			o.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: d.String()})
@@ -69,11 +74,34 @@ func Load(o Options) (*Project, error) {
 	if err := manifest.ExistingAppName(project.Name); err != nil { // the host refuses what it would have to create
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
 	}
-	if o.Image != "" {
+	if o.Image != "" { // whatever dokku.hcl would have had built
 		app.Build.Builder, app.Build.Image = "image", o.Image
 	}
 	project.Source = SourceOf(dir, o.Getenv)
 	return project, nil
+}
+
+// manifest says how the project is to be read.
+func (o Options) manifest() manifest.Options {
+	return manifest.Options{File: o.Manifest, Environment: o.Environment, Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
+}
+
+// Explain says who decides a setting of the project, and who else spoke of it. key is
+// dotted, as dokku.hcl nests it.
+func Explain(o Options, key string) (manifest.Explanation, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return manifest.Explanation{}, fmt.Errorf("find the project: %w", err)
+	}
+	app, found := manifest.Load(os.DirFS(dir), o.manifest())
+	if found.Failed() {
+		return manifest.Explanation{}, api.Errorf(api.InvalidManifest, "", "%w", found)
+	}
+	explained, err := app.Explain(key)
+	if err != nil {
+		return explained, api.Errorf(api.Usage, "", "%w", err)
+	}
+	return explained, nil
 }
 
 func firstOf(values ...string) string {

@@ -127,7 +127,6 @@ type host struct {
 	plugins  plugins
 	out, err bytes.Buffer
 	served   []agent.Caller
-	nested   bool
 }
 
 func newHost(t *testing.T) *host {

@@ -54,7 +54,7 @@ func newBench(t *testing.T, files map[string]string) *bench {
 		b.write(file, text)
 	}
 	t.Cleanup(func() {
-		for _, tag := range append(b.ids, imageName(b.app), base) {
+		for _, tag := range append(b.ids, ImageName(b.app), base) {
 			_, _ = docker.ImageRemove(context.Background(), tag, client.ImageRemoveOptions{Force: true, PruneChildren: true})
 		}
 		_ = docker.Close()

@@ -56,20 +56,40 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 	if err != nil {
 		return nil, err
 	}
-	tag := imageName(request.Name)
-	image, err := engine.image(ctx, store, id, tag)
+	return engine.take(ctx, store, id, request)
+}
+
+// Export takes an image out of the engine that another builder has left there, by its
+// id and under the tag of ImageName. Errors are as Build's.
+func (b Builder) Export(ctx context.Context, id string, request build.Request) (*build.Image, error) {
+	store, err := openStore(b.CacheDir)
 	if err != nil {
-		return nil, engine.explain(ctx, "take the image from the engine", err)
+		return nil, api.Errorf(api.BuildFailed, "build", "open the layer cache: %w", err).
+			WithHint("the cache folder is %s; it may be deleted at any time", b.CacheDir)
+	}
+	engine, err := connect(ctx, b.DockerHost)
+	if err != nil {
+		return nil, err
+	}
+	defer engine.close()
+	return engine.take(ctx, store, id, request)
+}
+
+// take gives a built image in the form that is sent.
+func (e *engine) take(ctx context.Context, s *store, id string, request build.Request) (*build.Image, error) {
+	image, err := e.image(ctx, s, id, ImageName(request.Name))
+	if err != nil {
+		return nil, e.explain(ctx, "take the image from the engine", err)
 	}
 	if err := checkPlatform(image, request); err != nil {
 		return nil, err
 	}
-	store.trim(image)
+	s.trim(image)
 	return &build.Image{Image: image, ID: id}, nil
 }
 
-// imageName is the tag that keeps an app's image in the engine.
-func imageName(app string) string { return "dokku-push/" + app + ":latest" }
+// ImageName is the tag that keeps an app's image in the engine.
+func ImageName(app string) string { return "dokku-push/" + app + ":latest" }
 
 // source is where a build finds its files, all absolute.
 type source struct {

@@ -42,7 +42,7 @@ func TestBuild(t *testing.T) {
 	if name, err := first.ConfigName(); err != nil || name.String() != first.ID {
 		t.Errorf("config digest %v, id %s, %v", name, first.ID, err)
 	}
-	inspected, err := b.docker.ImageInspect(context.Background(), imageName(b.app))
+	inspected, err := b.docker.ImageInspect(context.Background(), ImageName(b.app))
 	if err != nil || inspected.ID != first.ID {
 		t.Errorf("the engine knows %s as %s, %v", first.ID, inspected.ID, err)
 	}
@@ -132,7 +132,7 @@ func TestSaveGivesTheSameImage(t *testing.T) {
 	defer e.close()
 	var manifests []string
 	for range 2 {
-		r, err := e.save(t.Context(), s, built.ID, imageName(b.app), v1.Hash{})
+		r, err := e.save(t.Context(), s, built.ID, ImageName(b.app), v1.Hash{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,14 +150,14 @@ func TestSaveGivesTheSameImage(t *testing.T) {
 	if manifests[0] != manifests[1] {
 		t.Error("compressing twice gives two manifests")
 	}
-	r, err := e.save(t.Context(), s, built.ID, imageName(b.app), v1.Hash{})
+	r, err := e.save(t.Context(), s, built.ID, ImageName(b.app), v1.Hash{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.putRecord(built.ID, r); err != nil {
 		t.Fatal(err)
 	}
-	image, err := e.image(t.Context(), s, built.ID, imageName(b.app))
+	image, err := e.image(t.Context(), s, built.ID, ImageName(b.app))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestPullGivesTheSameID(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	if _, err := b.docker.ImageRemove(ctx, imageName(b.app), client.ImageRemoveOptions{Force: true, PruneChildren: true}); err != nil {
+	if _, err := b.docker.ImageRemove(ctx, ImageName(b.app), client.ImageRemoveOptions{Force: true, PruneChildren: true}); err != nil {
 		t.Fatal(err)
 	}
 	digest, err := built.Digest()

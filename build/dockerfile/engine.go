@@ -16,8 +16,9 @@ type engine struct {
 	buildkit *buildkit.Client
 }
 
-// connect reaches the engine and opens a connection to its BuildKit.
-func connect(ctx context.Context, host string) (*engine, error) {
+// Docker connects to the engine at host, or to the one that the docker program would
+// use. Errors are api.BuildFailed.
+func Docker(ctx context.Context, host string) (*client.Client, error) {
 	options := []client.Opt{client.FromEnv}
 	if host == "" {
 		host = contextHost()
@@ -30,15 +31,24 @@ func connect(ctx context.Context, host string) (*engine, error) {
 		return nil, api.Errorf(api.BuildFailed, "build", "the Docker settings of the environment are not valid: %w", err).
 			WithHint("look at DOCKER_HOST, DOCKER_CERT_PATH and DOCKER_TLS_VERIFY")
 	}
-	e := &engine{docker: docker}
 	if _, err := docker.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
-		e.close()
+		_ = docker.Close() // nothing was written that could be lost
 		if ctx.Err() != nil {
 			return nil, api.Errorf(api.Cancelled, "build", "%w", ctx.Err())
 		}
 		return nil, api.Errorf(api.BuildFailed, "build", "the Docker engine at %s does not answer: %w", docker.DaemonHost(), err).
 			WithHint("start Docker, or use the static builder: build { builder = \"static\" }")
 	}
+	return docker, nil
+}
+
+// connect reaches the engine and opens a connection to its BuildKit.
+func connect(ctx context.Context, host string) (*engine, error) {
+	docker, err := Docker(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{docker: docker}
 	e.buildkit, err = buildkit.New(ctx, "",
 		buildkit.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return docker.DialHijack(ctx, "/grpc", "h2c", nil)

@@ -85,7 +85,7 @@ func solveOptions(request build.Request, from source) (buildkit.SolveOpt, error)
 		Session:       []session.Attachable{registryLogins()},
 		Exports: []buildkit.ExportEntry{{
 			Type:  "moby",
-			Attrs: map[string]string{"name": imageName(request.Name)},
+			Attrs: map[string]string{"name": ImageName(request.Name)},
 		}},
 	}, nil
 }

@@ -16,7 +16,7 @@ var quiet = []string{
 	"deprecated usage of stack",
 	"Exporting to docker daemon (building without --publish) and daemon uses containerd storage",
 	"For more information, see https://github.com/buildpacks/pack/issues/2272",
-	"Warning: no SBOM files found", // one for each of six files
+	"Did not find SBOM", // one for each of six files
 	"Builder is trusted but additional modules were added",
 }
 

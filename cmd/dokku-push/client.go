@@ -14,6 +14,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/redact"
+	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/report"
 	"github.com/dokku-push/dokku-push/remote"
@@ -37,7 +38,7 @@ type client struct {
 }
 
 // commands are all the words that may stand first; the first is the default.
-var commands = []string{"push", "plan", "build", "status", "releases", "rollback", "logs", "run", "check", "init", "drift", "doctor", "help", "version"}
+var commands = []string{"push", "plan", "build", "config", "status", "releases", "rollback", "logs", "run", "check", "init", "drift", "doctor", "help", "version"}
 
 // parse turns the command line and the environment into a client. A flag wins over
 // its variable.
@@ -76,6 +77,8 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 		return nil, api.Errorf(api.Usage, "", "%w", problem).WithHint("dokku-push help lists the flags")
 	}
 	c.args = flags.Args()
+	o.Environment = c.checking.environment
+	o.Flags, o.Variables = given(flags)
 	if *asked {
 		c.command = "help"
 	}
@@ -85,6 +88,23 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	o.Remote.Key = redact.Secret(os.Getenv("DOKKU_SSH_KEY"))
 	o.Remote.Passphrase = askPassphrase
 	return c, nil
+}
+
+// given is what flags and variables say of dokku.hcl's keys, each by its name.
+func given(flags *pflag.FlagSet) (said, variables map[string]manifest.Given) {
+	said, variables = map[string]manifest.Given{}, map[string]manifest.Given{}
+	for _, row := range []struct{ key, flag, variable string }{
+		{"app", "app", "DOKKU_APP"}, {"host", "host", "DOKKU_HOST"}, {"host.host_key", "host-key", "DOKKU_SSH_HOST_KEY"},
+		{"image.registry", "registry", ""}, {"build.image", "image", ""},
+	} {
+		if flag := flags.Lookup(row.flag); flag.Changed {
+			said[row.key] = manifest.Given{Name: "--" + row.flag, Value: flag.Value.String()}
+		}
+		if value := os.Getenv(row.variable); row.variable != "" && value != "" {
+			variables[row.key] = manifest.Given{Name: "$" + row.variable, Value: value}
+		}
+	}
+	return said, variables
 }
 
 func truth(value string) bool {
@@ -125,6 +145,8 @@ func (c *client) do(ctx context.Context) error {
 		return c.push(ctx)
 	case "plan":
 		return c.plan(ctx)
+	case "config":
+		return c.config()
 	case "build":
 		return c.build(ctx)
 	case "status":

@@ -68,6 +68,7 @@ const helpText = `dokku-push builds an app here, ships what the host lacks, and 
 
 Usage: dokku-push [push] [flags] [DIR]      build DIR (default .), ship it, deploy it
        dokku-push plan [flags] [DIR]        what a push would change; -o FILE keeps it for push --plan FILE
+       dokku-push config explain KEY        who decides a setting (domains, config.KEY, formation.web.quantity …), and who lost
        dokku-push build [flags] [DIR]       build only; -o FILE writes the image as docker load reads it
        dokku-push status [flags]            what runs, and what became of the last request
        dokku-push releases [flags]          the releases, oldest first

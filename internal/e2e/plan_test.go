@@ -80,16 +80,18 @@ func TestPlan(t *testing.T) {
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	volume := t.TempDir()
 	declaring(t, dir, whole+`
-domains = ["`+app+`.example.com"]
-storage = ["`+volume+`:/data"]
+domains = ["`+app+`-own.localhost"]
+storage {
+  mounts = ["`+volume+`:/data"]
+}
 `)
 	before := status(t, h, dir, app)
 	first := withToken(t, h, dir, "plan", "--detailed-exitcode", "--app", app)
 	if first.Exit != 2 {
 		t.Fatalf("exit %d, want 2\n%s%s", first.Exit, first.Stdout, first.Stderr)
 	}
-	for _, part := range []string{"+ add app " + app, "+ add image: sha256:", "+ add config COLOUR", "+ add config TOKEN", "(secret)", "+ add formation web: 2", "+ add domains " + app + ".example.com",
-		"+ add storage " + volume + ":/data", "web.limit.memory: 67108864", "client-max-body-size: 7m", "start:  web.1 web.2", "server_name " + app + ".example.com", "client_max_body_size 7m"} {
+	for _, part := range []string{"+ add app " + app, "+ add image: sha256:", "+ add config COLOUR", "+ add config TOKEN", "(secret)", "+ add formation web: 2", "+ add domains " + app + "-own.localhost",
+		"+ add storage " + volume + ":/data", "web.limit.memory: 67108864", "client-max-body-size: 7m", "start:  web.1 web.2", "server_name " + app + "-own.localhost", "client_max_body_size 7m"} {
 		if !strings.Contains(first.Stdout, part) {
 			t.Errorf("the plan does not say %q:\n%s", part, first.Stdout)
 		}
@@ -103,7 +105,7 @@ storage = ["`+volume+`:/data"]
 		t.Fatalf("planning changed the host: %+v", after)
 	}
 	pushed(t, withToken(t, h, dir, "--app", app))
-	answers(t, h, app+".example.com", "/", "Hello")
+	answers(t, h, app+"-own", "/", "Hello")
 	state := status(t, h, dir, app)
 	if state.Scale["web"] != 2 || len(state.Containers) != 2 {
 		t.Errorf("scale %v, %d containers", state.Scale, len(state.Containers))
@@ -117,7 +119,7 @@ storage = ["`+volume+`:/data"]
 	}
 	declaring(t, dir, "config {\n  COLOUR = \"red\"\n}\n")
 	removal := planned(t, h, dir, app)
-	for _, part := range []string{"change config COLOUR", "remove config TOKEN", "change formation web: 2 → 1", "remove domains " + app + ".example.com", "add domains " + app + ".localhost",
+	for _, part := range []string{"change config COLOUR", "remove config TOKEN", "change formation web: 2 → 1", "remove domains " + app + "-own.localhost", "add domains " + app + ".localhost",
 		"remove storage " + volume, "remove nginx client-max-body-size: 7m", "remove resources web.limit.memory", "remove docker options --label"} {
 		if !strings.Contains(changes(removal), part) {
 			t.Errorf("the plan does not say %q:\n%s", part, changes(removal))

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 )
@@ -122,20 +123,41 @@ func isForeign(place string) (bool, error) {
 }
 
 // link makes a symlink unless it is there and leads where it should. A former one is
-// replaced in one step.
+// replaced in one step, through a name that no walk reads.
 func link(target, place string) error {
 	if to, err := os.Readlink(place); err == nil && to == target {
 		return nil
 	}
-	if err := atomicfile.MkdirAll(filepath.Dir(place), folderMode); err != nil {
+	folder := filepath.Dir(place)
+	if err := atomicfile.MkdirAll(folder, folderMode); err != nil {
 		return err
 	}
-	temp := place + ".new"
+	temp := filepath.Join(folder, "."+filepath.Base(place)+".new")
 	if err := atomicfile.Remove(temp); err != nil {
 		return err
 	}
 	if err := os.Symlink(target, temp); err != nil {
 		return err
 	}
+	if err := adoptLink(folder, temp); err != nil {
+		return err
+	}
 	return os.Rename(temp, place)
+}
+
+// adoptLink gives a link that root makes to the owner of its folder, as atomicfile does
+// with files: the whole tree belongs to one user.
+func adoptLink(folder, link string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	return os.Lchown(link, int(owner.Uid), int(owner.Gid))
 }
