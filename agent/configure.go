@@ -37,6 +37,12 @@ func (r *run) parseFiles() error {
 			r.appJSON = appJSON
 		}
 	}
+	if r.document.Checks != "" && r.appJSON.Healthchecks["web"] == nil {
+		checks, found := manifest.ParseChecks("CHECKS", []byte(r.document.Checks))
+		mistakes = append(mistakes, found...)
+		r.appJSON.Healthchecks = cloned(r.appJSON.Healthchecks)
+		r.appJSON.Healthchecks["web"] = checks
+	}
 	if err := checkDeclared(r.document); err != nil {
 		return err
 	}

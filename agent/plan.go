@@ -101,7 +101,7 @@ func (r *run) outlook(ctx context.Context, exposed []string) (outlook, error) {
 	if o.running, err = r.Host.instances(ctx, r.change.App); err != nil {
 		return o, err
 	}
-	o.same = r.current != nil && r.current.Built == r.document.Image.ID && len(settingsChanges(o.before, o.after, nil)) == 0 &&
+	o.same = r.current != nil && r.current.Built == r.document.Image.ID && r.current.Document.Checks == r.document.Checks && len(settingsChanges(o.before, o.after, nil)) == 0 &&
 		maps.Equal(counted(o.running), wanted(o.after.Scale))
 	return o, nil
 }
@@ -152,6 +152,13 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 		}
 	}
 	plan.Changes = append(plan.Changes, changes...)
+	former := ""
+	if r.current != nil {
+		former = r.current.Document.Checks
+	}
+	if now := r.document.Checks; now != former {
+		plan.Changes = append(plan.Changes, api.PlanChange{Kind: "checks", Name: "CHECKS", Action: actionOf(former != "", now != "")})
+	}
 	plan.Changes = append(plan.Changes, r.serviceChanges()...)
 	for _, process := range slices.Sorted(maps.Keys(o.after.Scale)) {
 		for index := 1; index <= o.after.Scale[process]; index++ {

@@ -34,6 +34,7 @@ func someDocument(w *world, r *rand.Rand) api.ReleaseDocument {
 		Procfile: pick(r, "", "web: serve\n", "web: serve\nworker: work\n"),
 		AppJSON: pick(r, "", `{"formation":{"web":{"quantity":2}}}`, `{"env":{"MODE":{"value":"a","sync":true},"KEY":{"generator":"secret"}}}`,
 			`{"env":{"MODE":{"value":"b"}},"formation":{"web":{"quantity":0}}}`),
+		Checks: pick(r, "", "", "/ Welcome\n"),
 		Source: api.Source{Revision: strings.Repeat(pick(r, "a", "b"), 40)},
 	}
 	if r.IntN(2) == 0 {

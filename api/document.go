@@ -23,6 +23,7 @@ type ReleaseDocument struct {
 	Source   Source `json:"source"`
 	Procfile string `json:"procfile,omitempty"` // the file's text
 	AppJSON  string `json:"app_json,omitempty"` // the file's text
+	Checks   string `json:"checks,omitempty"`   // the text of CHECKS, Dokku's old form of healthchecks
 	// Config is dokku.hcl's config block. A key of the last release that is
 	// no longer named is unset; a key never named is left alone.
 	Config map[string]string `json:"config,omitempty"`

@@ -37,6 +37,7 @@ type App struct {
 	// with the release document and as image labels.
 	ProcfileText string
 	AppJSONText  string
+	ChecksText   string // CHECKS as it stands, where it counts
 
 	said said // who said what, for Explain
 }
@@ -108,15 +109,13 @@ type ProcessSpec struct {
 	MaxParallel int           // containers started at once, 0: not said
 }
 
-// Checks is dokku.hcl's `checks { disabled skipped wait timeout attempts wait_to_retire }`, the
-// properties of Dokku's checks plugin. Zero: not said.
+// Checks is dokku.hcl's `checks { disabled skipped wait wait_to_retire }`, the properties
+// of Dokku's checks plugin. Nil and empty: not said.
 type Checks struct {
-	Disabled     []string // process types whose old containers stop first, unchecked; "_all_": every one
-	Skipped      []string // process types that are not checked; "_all_": every one
-	Wait         time.Duration
-	Timeout      time.Duration
-	Attempts     int
-	WaitToRetire time.Duration // most time for old connections to end
+	Disabled     []string       // process types whose old containers stop first, unchecked; "_all_": every one
+	Skipped      []string       // process types that are not checked; "_all_": every one
+	Wait         *time.Duration // how long a process without a healthcheck must run
+	WaitToRetire *time.Duration // most time for old connections to end
 }
 
 // Mount is one entry of dokku.hcl's `storage { mounts }`: "HOST_PATH_OR_VOLUME:CONTAINER_PATH[:OPTIONS]".

@@ -27,7 +27,7 @@ func (l *loader) readChecks() {
 		for process, others := range l.app.Healthchecks {
 			all[process] = others
 		}
-		l.app.Healthchecks = all
+		l.app.Healthchecks, l.app.ChecksText = all, string(text)
 	}
 	if len(checks) > 0 {
 		l.also("healthchecks.web", byChecks, origin{name: checksName}, described(checks), false)

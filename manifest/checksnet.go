@@ -33,7 +33,7 @@ func checkDomain(name string) (problem, hint string) {
 		return "has a * that is not its first label", "write *.example.com, or each name"
 	case strings.ContainsFunc(name, func(c rune) bool { return c > unicode.MaxASCII }):
 		return "is not ASCII", "write it in punycode: xn--…"
-	case host == "localhost" || strings.HasSuffix(host, ".localhost"):
+	case host == "localhost":
 		return "is the host itself", write
 	}
 	if _, err := netip.ParseAddr(host); err == nil {

@@ -285,7 +285,7 @@ func seedHCL(f *testing.F) {
 		"config {\n A = <<-EOT\n  ${env(\"STAGE\")}\n  EOT\n}\n", "config {\n A = true ? \"x\" : \"y\"\n}",
 		"formation \"web\" {\n quantity = 2\n memory = \"512m\"\n cpu = \"0.5\"\n stop_timeout = \"30s\"\n}\n",
 		"domains = [\"www.example.com\"]\nports = [\"http:80:5000\"]\nsecrets = [\"API_TOKEN\"]\nstorage = [\"/srv/a:/data:ro\"]\n",
-		"checks {\n disabled = [\"web\"]\n wait = \"5s\"\n attempts = 3\n}\ndocker_options {\n deploy = [\"--shm-size 64m\"]\n}\nnginx {\n client-max-body-size = \"10m\"\n}\n",
+		"checks {\n disabled = [\"web\"]\n wait = \"5s\"\n}\ndocker_options {\n deploy = [\"--shm-size 64m\"]\n}\nnginx {\n client-max-body-size = \"10m\"\n}\n",
 		"service \"db\" {\n plugin = \"postgres\"\n link = false\n}\nreview {\n domain = \"review.example.com\"\n ttl = \"72h\"\n max = 5\n inherit = [\"A\"]\n}\n",
 		"app = \"a\"\nenvironment \"production\" {\n app = \"b\"\n config {\n A = env(\"STAGE\")\n }\n}\n",
 		"server \"one\" {\n address = \"root@host\"\n plugin \"postgres\" {\n url = \"https://git.example/p.git\"\n }\n apps = [\"a\"]\n}\n",

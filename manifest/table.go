@@ -116,17 +116,13 @@ func checksBlock() block {
 				doc: "Process types that are not checked; _all_: every one.",
 				set: func(d *draft, _ string, v value) { d.app.Checks.Skipped = v.list }},
 			{name: "wait", kind: aTime, high: 3600, usual: "10s", example: `"10s"`, doc: "How long a process without a healthcheck must run.",
-				set: func(d *draft, _ string, v value) { d.app.Checks.Wait = time.Duration(v.number) * time.Second }},
-			{name: "timeout", kind: aTime, low: 1, high: 3600, usual: "5s", example: `"5s"`, doc: "Most time of one attempt of a healthcheck that says none.",
-				set: func(d *draft, _ string, v value) { d.app.Checks.Timeout = time.Duration(v.number) * time.Second }},
-			{name: "attempts", kind: aNumber, low: 1, high: maxAttempts, usual: "3", doc: "Attempts of a healthcheck that says none.",
-				set: func(d *draft, _ string, v value) { d.app.Checks.Attempts = int(v.number) }},
+				set: func(d *draft, _ string, v value) { d.app.Checks.Wait = seconds(v) }},
 			{name: "wait_to_retire", kind: aTime, high: 86400, usual: "60s", example: `"60s"`, doc: "Most time that old connections get to end.",
-				set: func(d *draft, _ string, v value) {
-					d.app.Checks.WaitToRetire = time.Duration(v.number) * time.Second
-				}},
+				set: func(d *draft, _ string, v value) { d.app.Checks.WaitToRetire = seconds(v) }},
 		}}
 }
+
+func seconds(v value) *time.Duration { return new(time.Duration(v.number) * time.Second) }
 
 // put writes into a map that may be nil.
 func put(m *map[string]string, key, value string) {

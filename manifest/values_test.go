@@ -80,11 +80,10 @@ func TestValues(t *testing.T) {
 		{"formation \"a\" {}\nformation \"a\" {}", "2:1: formation a stands twice; write one block with everything in it"},
 		// checks
 		{checks(`disabled = ["Web"]`), "2:13: disabled: process type Web holds more than lower-case letters, digits and hyphens; write web"},
-		{checks(`attempts = 0`), "2:12: attempts is 0; write a whole number from 1 to 1000"},
 		{checks(`wait = -5`), "2:8: wait is -5; write at least 0s"},
 		{checks(`wait = "-5s"`), `2:8: wait is -5s` + times},
 		{checks(`wait_to_retire = "2d"`), "2:18: wait_to_retire is 2d; write at most 24h0m0s"},
-		{checks(`interval = 5`), "2:1: checks.interval is not known; known here: attempts, disabled, skipped, timeout, wait, wait_to_retire"},
+		{checks(`interval = 5`), "2:1: checks.interval is not known; known here: disabled, skipped, wait, wait_to_retire"},
 		// storage
 		{storage(`mounts = ["/data"]`), `2:11: mounts: /data is no mount; write HOST_PATH_OR_VOLUME:CONTAINER_PATH, such as /var/lib/dokku/data/storage/app:/data`},
 		{storage(`mounts = ["/:/host"]`), `2:11: mounts: "/:/host" mounts /, which belongs to the host itself` + folder},
@@ -188,7 +187,7 @@ func TestSecretsAreNotTold(t *testing.T) {
 // What Dokku takes is taken.
 func TestGoodValues(t *testing.T) {
 	for _, text := range []string{
-		`domains = []`, `domains = ["xn--bcher-kva.example", "*.example.com", "0.example"]`, `ports = ["udp:53:53", "tcp:53:53"]`,
+		`domains = []`, `domains = ["xn--bcher-kva.example", "*.example.com", "0.example", "shop.localhost"]`, `ports = ["udp:53:53", "tcp:53:53"]`,
 		"docker_options {\n deploy = [\"--env A=1\", \"-p 9000:9000\", \"--link dokku.postgres.db:dokku-postgres-db\", \"--label a=b\", \"--security-opt no-new-privileges\", \"--cap-drop ALL\"]\n}",
 		"formation \"web\" {\n memory = \"1GiB\"\n cpu = \"2\"\n}", "formation \"web\" { quantity = env(\"N\") }",
 		"service \"db\" { plugin = \"postgres\" }", "build { context = \".\" }", "formation \"worker\" {}",

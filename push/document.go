@@ -17,7 +17,7 @@ import (
 func documentOf(o Options, project *Project, image *build.Image) (api.ReleaseDocument, error) {
 	app := project.App
 	document := api.ReleaseDocument{Image: api.Image{ID: image.ID}, Builder: app.Build.Builder, Source: project.Source,
-		Procfile: app.ProcfileText, AppJSON: app.AppJSONText, Config: maps.Clone(app.Config), Declared: declaredOf(app)}
+		Procfile: app.ProcfileText, AppJSON: app.AppJSONText, Checks: app.ChecksText, Config: maps.Clone(app.Config), Declared: declaredOf(app)}
 	var missing []string
 	for _, name := range app.Secrets {
 		value, ok := o.Getenv(name)
@@ -83,10 +83,14 @@ func checksOf(checks manifest.Checks) map[string]string {
 	properties := map[string]string{}
 	for key, value := range map[string]string{
 		"disabled": strings.Join(checks.Disabled, ","), "skipped": strings.Join(checks.Skipped, ","),
-		"default-wait": number(wholeSeconds(checks.Wait)), "wait-to-retire": number(wholeSeconds(checks.WaitToRetire)),
 	} {
 		if value != "" {
 			properties[key] = value
+		}
+	}
+	for key, value := range map[string]*time.Duration{"default-wait": checks.Wait, "wait-to-retire": checks.WaitToRetire} {
+		if value != nil {
+			properties[key] = strconv.Itoa(wholeSeconds(*value))
 		}
 	}
 	if len(properties) == 0 {
@@ -96,10 +100,3 @@ func checksOf(checks manifest.Checks) map[string]string {
 }
 
 func wholeSeconds(d time.Duration) int { return int(d / time.Second) }
-
-func number(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}

@@ -40,7 +40,7 @@ type Options struct {
 	// dokku.hcl's dotted keys: manifest.Options has them too.
 	Flags, Variables map[string]manifest.Given
 	Getenv           func(string) (string, bool)
-	Report   func(api.Event) // never nil
+	Report           func(api.Event) // never nil
 }
 
 // Project is what was found in the folder.
@@ -61,7 +61,7 @@ func Load(o Options) (*Project, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, api.Errorf(api.Usage, "find the project", "%s is no folder", dir)
 	}
-	app, found := manifest.Load(os.DirFS(dir), o.manifest())
+	app, found := manifest.Load(os.DirFS(dir), o.ManifestOptions())
 	for _, d := range found {
 		if d.Severity == manifest.Advice {
 			o.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: d.String()})
@@ -81,8 +81,8 @@ func Load(o Options) (*Project, error) {
 	return project, nil
 }
 
-// manifest says how the project is to be read.
-func (o Options) manifest() manifest.Options {
+// ManifestOptions say how the project is to be read.
+func (o Options) ManifestOptions() manifest.Options {
 	return manifest.Options{File: o.Manifest, Environment: o.Environment, Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
 }
 
@@ -93,7 +93,7 @@ func Explain(o Options, key string) (manifest.Explanation, error) {
 	if err != nil {
 		return manifest.Explanation{}, fmt.Errorf("find the project: %w", err)
 	}
-	app, found := manifest.Load(os.DirFS(dir), o.manifest())
+	app, found := manifest.Load(os.DirFS(dir), o.ManifestOptions())
 	if found.Failed() {
 		return manifest.Explanation{}, api.Errorf(api.InvalidManifest, "", "%w", found)
 	}

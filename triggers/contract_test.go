@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -269,13 +270,15 @@ func TestCancel(t *testing.T) {
 	plugin(t, walk.Path, "b", "act", bash+"echo b\n", 0o755)
 	ctx, cancel := context.WithCancel(context.Background())
 	read, write := io.Pipe()
-	go func() {
+	var reader sync.WaitGroup
+	reader.Go(func() {
 		_, _ = read.Read(make([]byte, 16))
 		cancel()
 		_, _ = io.Copy(io.Discard, read)
-	}()
+	})
 	err := walk.Trigger(ctx, "act", nil, Streams{Out: write})
 	_ = write.Close()
+	reader.Wait()
 	if failure, ok := errors.AsType[*Failure](err); !ok || failure.Plugin != "a" || !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the failure of a for being cancelled", err)
 	}

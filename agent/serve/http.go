@@ -95,6 +95,10 @@ func answer(w http.ResponseWriter, value any) {
 }
 
 func (s *Server) hello(w http.ResponseWriter, r *http.Request) {
+	if err := s.Host.May(r.Context(), s.By, "", "version"); err != nil {
+		refuse(w, http.StatusForbidden, err)
+		return
+	}
 	info, err := s.Host.Containers.Info(r.Context())
 	if err != nil {
 		refuse(w, http.StatusServiceUnavailable, api.Errorf(api.Precondition, "ask the engine", "%w", err).

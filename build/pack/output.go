@@ -17,6 +17,7 @@ var quiet = []string{
 	"Exporting to docker daemon (building without --publish) and daemon uses containerd storage",
 	"For more information, see https://github.com/buildpacks/pack/issues/2272",
 	"Did not find SBOM", // one for each of six files
+	"target distro name/version labels not found",
 	"Builder is trusted but additional modules were added",
 }
 

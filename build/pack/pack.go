@@ -15,6 +15,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 	cnb "github.com/buildpacks/pack/pkg/client"
@@ -68,6 +69,7 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 	defer func() { _ = os.RemoveAll(report) }()
 	settings.ReportDestinationDir = report
 	settings.DockerHost = socketOf(docker)
+	settings.Platform = platform(ctx, docker, request, said)
 
 	err = b.run(ctx, docker, said, settings)
 	said.end()
@@ -106,7 +108,8 @@ func (b Builder) take(ctx context.Context, request build.Request, file string) (
 		return nil, api.Errorf(api.BuildFailed, "build", "read the lifecycle's report: %w", err)
 	}
 	if b.Registry == "" {
-		return dockerfile.Builder{DockerHost: b.DockerHost, CacheDir: b.CacheDir}.Export(ctx, report.Image.ID, request)
+		id := "sha256:" + strings.TrimPrefix(report.Image.ID, "sha256:")
+		return dockerfile.Builder{DockerHost: b.DockerHost, CacheDir: b.CacheDir}.Export(ctx, id, request)
 	}
 	reference, err := name.NewDigest(b.Registry + "@" + report.Image.Digest)
 	if err != nil {

@@ -2,6 +2,7 @@ package pack
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -56,7 +57,7 @@ func (b Builder) settle(request build.Request, said *story) (cnb.BuildOptions, e
 		Builder: builderOf(request), RunImage: request.App.Build.Pack.RunImage,
 		AppPath: dir, RelativeBaseDir: request.Dir, ProjectDescriptorBaseDir: request.Dir, ProjectDescriptor: descriptor,
 		Image: dockerfile.ImageName(request.Name), Buildpacks: buildpacks.buildpacks, Env: b.env(request),
-		Platform: request.OS + "/" + request.Arch, PullPolicy: image.PullIfNotPresent,
+		PullPolicy: image.PullIfNotPresent,
 		// What the project names is trusted as a Dockerfile's base image is. Otherwise pack
 		// fetches a lifecycle image of its own from docker.io for every phase.
 		TrustBuilder: func(string) bool { return true }, TrustExtraBuildpacks: true,
@@ -205,4 +206,18 @@ func socketOf(docker *client.Client) string {
 		return host
 	}
 	return ""
+}
+
+// platform is what pack is to ask registries for: nothing where the engine has the
+// builder image for the host's platform, since pack would ask all the same, and fail
+// without a network.
+func platform(ctx context.Context, docker *client.Client, request build.Request, said *story) string {
+	image := builderOf(request)
+	found, err := docker.ImageInspect(ctx, image)
+	if err == nil && found.Os == request.OS && found.Architecture == request.Arch {
+		said.Info("builder image " + image)
+		return ""
+	}
+	said.Info("fetching the builder image " + image)
+	return request.OS + "/" + request.Arch
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -18,17 +17,6 @@ import (
 	"github.com/dokku-push/dokku-push/push/report"
 	"github.com/dokku-push/dokku-push/push/scaffold"
 )
-
-// checkFlags are the flags that only check has.
-type checkFlags struct {
-	format      string // text, json, github; empty: what the place asks for
-	environment string // the environment block that counts; empty: none
-}
-
-func (f *checkFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.format, "format", "", "check, drift, doctor: text or json (one document); check also github (annotations; the default in GitHub's CI)")
-	flags.StringVar(&f.environment, "environment", os.Getenv("DOKKU_ENVIRONMENT"), "check: with this environment block of dokku.hcl")
-}
 
 // check says what is wrong with Procfile, app.json and dokku.hcl, or what they mean. It
 // speaks to no host. What it says is its answer, so it goes to stdout.
@@ -41,7 +29,7 @@ func (c *client) check() error {
 	if err != nil {
 		return err
 	}
-	app, found := manifest.Load(os.DirFS(dir), manifest.Options{File: c.options.Manifest, Environment: c.checking.environment, Getenv: c.options.Getenv})
+	app, found := manifest.Load(os.DirFS(dir), c.options.ManifestOptions())
 	understood := ""
 	if !found.Failed() {
 		var more manifest.Diagnostics
@@ -63,7 +51,7 @@ func (c *client) check() error {
 // checkFormat is the format that was asked for: by --format, by the format of everything
 // else, or by being in GitHub's CI.
 func (c *client) checkFormat() (string, error) {
-	if said := c.checking.format; said != "" {
+	if said := c.format; said != "" {
 		if !slices.Contains([]string{"text", "json", "github"}, said) {
 			return "", api.Errorf(api.Usage, "", "--format is text, json or github, not %q", said)
 		}
@@ -71,9 +59,9 @@ func (c *client) checkFormat() (string, error) {
 	}
 	actions, _ := c.options.Getenv("GITHUB_ACTIONS")
 	switch {
-	case c.format == "json":
+	case c.logFormat == "json":
 		return "json", nil
-	case c.format == "auto" && actions == "true":
+	case c.logFormat == "auto" && actions == "true":
 		return "github", nil
 	}
 	return "text", nil
@@ -159,8 +147,8 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 	if target, err := push.Target(c.options, app); err == nil {
 		host = target.Target
 	}
-	if c.checking.environment != "" {
-		host += ", environment " + c.checking.environment
+	if c.options.Environment != "" {
+		host += ", environment " + c.options.Environment
 	}
 	return fmt.Sprintf("%s (%s) goes to %s. It is built with %s: %s. %s", name, from, host, builder, why, processes(app)), found
 }

@@ -162,8 +162,8 @@ func TestCheckUsage(t *testing.T) {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
-	help := in(t, nil, "help").out
-	for _, text := range []string{"dokku-push check", "dokku-push init", "--format", "--ci ", "--force"} {
+	help := in(t, nil, "help").out + in(t, nil, "help", "check").out + in(t, nil, "init", "--help").out
+	for _, text := range []string{"check [DIR]", "init [DIR]", "--format", "--ci ", "--force"} {
 		if !strings.Contains(help, text) {
 			t.Errorf("help does not say %q", text)
 		}

@@ -22,72 +22,73 @@ import (
 
 // client is one run of the program: what was asked for, and where to say what.
 type client struct {
-	command  string
-	args     []string // after the command and the flags
-	options  push.Options
-	format   string // auto, plain, json
-	output   string // -o
-	follow   bool   // -t
-	checking checkFlags
-	first    initFlags
-	planning planFlags
-	usage    string
-	in       io.Reader
-	out      io.Writer
-	err      io.Writer
+	command   command
+	args      []string // after the command and the flags
+	options   push.Options
+	logFormat string // auto, plain, json
+	format    string // of an answer that is no event stream: text, json, github; empty: as the log
+	output    string // -o
+	follow    bool   // -t
+	detailed  bool   // plan: exit 2 for changes
+	asJSON    bool   // plan: print JSON
+	first     firstFlags
+	in        io.Reader
+	out       io.Writer
+	err       io.Writer
 }
 
-// commands are all the words that may stand first; the first is the default.
-var commands = []string{"push", "plan", "build", "config", "status", "releases", "rollback", "logs", "run", "check", "init", "drift", "doctor", "help", "version"}
-
 // parse turns the command line and the environment into a client. A flag wins over
-// its variable.
+// its variable. Without a command it is a push of a folder.
 func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
-	c := &client{command: commands[0], in: in, out: out, err: err}
-	if len(args) > 0 && slices.Contains(commands, args[0]) {
-		c.command, args = args[0], args[1:]
+	c := &client{command: table()[0], in: in, out: out, err: err, logFormat: "auto"}
+	c.options.Getenv = os.LookupEnv
+	if len(args) > 0 {
+		if row, known := find(args[0]); known {
+			c.command, args = row, args[1:]
+		} else if isWord(args[0]) {
+			return nil, unknownCommand(args[0])
+		}
 	}
-	o := &c.options
-	o.Getenv = os.LookupEnv
-	flags := pflag.NewFlagSet("dokku-push", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.SortFlags = false
-	flags.StringVarP(&o.App, "app", "a", os.Getenv("DOKKU_APP"), "name of the app (else dokku.hcl's, else the folder's)")
-	flags.StringVarP(&o.Host, "host", "H", os.Getenv("DOKKU_HOST"), "[user@]host[:port], or the name of a host block in dokku.hcl")
-	flags.StringVar(&o.Remote.HostKey, "host-key", os.Getenv("DOKKU_SSH_HOST_KEY"), "the host's key, pinned: SHA256:… or a public key line")
-	flags.StringVar(&o.Remote.KeyFile, "key", os.Getenv("DOKKU_SSH_KEY_FILE"), "ssh private key file (else ssh-agent and the usual files)")
-	flags.BoolVar(&o.Remote.AcceptNew, "accept-new-host-key", truth(os.Getenv("DOKKU_SSH_ACCEPT_NEW_HOST_KEYS")), "trust a host that is not in known_hosts yet, and remember it")
-	flags.StringVar(&o.Registry, "registry", "", "push to this repository instead of over ssh, and let the host pull from it")
-	flags.StringVar(&o.Image, "image", "", "deploy this image instead of building one: a reference, an OCI layout folder or a docker-save archive")
-	flags.StringVar(&o.Manifest, "manifest", os.Getenv("DOKKU_MANIFEST"), "dokku.hcl by another name")
-	flags.StringVar(&o.Plan, "plan", "", "push: carry out exactly this plan, or refuse")
-	flags.DurationVar(&o.LockWait, "lock-wait", 0, "how long to wait for another deploy of the app: 5m")
-	flags.StringVar(&c.format, "log-format", envOr("DOKKU_LOG_FORMAT", "auto"), "auto, plain or json (one event a line on stdout)")
-	flags.StringVarP(&c.output, "output", "o", "", "build: write the image to this file; plan: the plan")
-	flags.BoolVarP(&c.follow, "tail", "t", false, "logs: follow")
-	c.checking.register(flags)
-	c.first.register(flags)
-	c.planning.register(flags)
+	flags := c.command.set(c)
 	asked := flags.BoolP("help", "h", false, "print this")
-	c.usage = flags.FlagUsages()
-	if c.command == "run" {
+	if c.command.name == "run" {
 		flags.SetInterspersed(false)
 	}
 	if problem := flags.Parse(args); problem != nil {
-		return nil, api.Errorf(api.Usage, "", "%w", problem).WithHint("dokku-push help lists the flags")
+		return nil, api.Errorf(api.Usage, "", "%w", problem).WithHint("dokku-push help %s lists the flags", c.command.name)
 	}
 	c.args = flags.Args()
-	o.Environment = c.checking.environment
-	o.Flags, o.Variables = given(flags)
 	if *asked {
-		c.command = "help"
+		c.args = []string{c.command.name}
+		c.command, _ = find("help")
 	}
-	if !slices.Contains([]string{"auto", "plain", "json"}, c.format) {
-		return nil, api.Errorf(api.Usage, "", "--log-format is auto, plain or json, not %q", c.format)
+	if most := c.command.most; most != anyNumber && len(c.args) > most {
+		return nil, api.Errorf(api.Usage, "", "%s takes %s, not %q", c.command.name, orNothing(c.command.args), c.args).WithHint("dokku-push help %s", c.command.name)
 	}
-	o.Remote.Key = redact.Secret(os.Getenv("DOKKU_SSH_KEY"))
-	o.Remote.Passphrase = askPassphrase
+	if !slices.Contains([]string{"auto", "plain", "json"}, c.logFormat) {
+		return nil, api.Errorf(api.Usage, "", "--log-format is auto, plain or json, not %q", c.logFormat)
+	}
+	c.options.Flags, c.options.Variables = given(flags)
+	c.options.Remote.Key = redact.Secret(os.Getenv("DOKKU_SSH_KEY"))
+	c.options.Remote.Passphrase = askPassphrase
 	return c, nil
+}
+
+// isWord tells a mistyped command from the folder of a push: a folder is there, or is
+// written with a slash or a dot.
+func isWord(text string) bool {
+	if strings.HasPrefix(text, "-") || strings.ContainsAny(text, "./\\") {
+		return false
+	}
+	_, err := os.Stat(text)
+	return err != nil
+}
+
+func orNothing(args string) string {
+	if args == "" {
+		return "no arguments"
+	}
+	return "one argument"
 }
 
 // given is what flags and variables say of dokku.hcl's keys, each by its name.
@@ -97,7 +98,7 @@ func given(flags *pflag.FlagSet) (said, variables map[string]manifest.Given) {
 		{"app", "app", "DOKKU_APP"}, {"host", "host", "DOKKU_HOST"}, {"host.host_key", "host-key", "DOKKU_SSH_HOST_KEY"},
 		{"image.registry", "registry", ""}, {"build.image", "image", ""},
 	} {
-		if flag := flags.Lookup(row.flag); flag.Changed {
+		if flag := flags.Lookup(row.flag); flag != nil && flag.Changed {
 			said[row.key] = manifest.Given{Name: "--" + row.flag, Value: flag.Value.String()}
 		}
 		if value := os.Getenv(row.variable); row.variable != "" && value != "" {
@@ -137,51 +138,16 @@ func (c *client) do(ctx context.Context) error {
 	renderer := c.renderer()
 	defer renderer.Close()
 	c.options.Report = renderer.Event
-	if (c.command == "push" || c.command == "plan" || c.command == "build") && len(c.args) > 1 {
-		return api.Errorf(api.Usage, "", "one folder at a time, not %q", c.args).WithHint("dokku-push help")
-	}
-	switch c.command {
-	case "push":
-		return c.push(ctx)
-	case "plan":
-		return c.plan(ctx)
-	case "config":
-		return c.config()
-	case "build":
-		return c.build(ctx)
-	case "status":
-		return c.status(ctx)
-	case "releases":
-		return c.releases(ctx)
-	case "rollback":
-		return c.rollback(ctx)
-	case "logs":
-		return c.remoteCommand(ctx, "logs", c.logArgs())
-	case "run":
-		return c.remoteCommand(ctx, "run", c.args)
-	case "check":
-		return c.check()
-	case "init":
-		return c.init(ctx)
-	case "drift":
-		return c.drift(ctx)
-	case "doctor":
-		return c.doctor(ctx)
-	case "version":
-		_, err := fmt.Fprintf(c.out, "dokku-push %s (protocol %d)\n", version, api.Protocol)
-		return err
-	}
-	_, err := io.WriteString(c.out, help(c.usage))
-	return err
+	return c.command.do(c, ctx)
 }
 
 // renderer chooses how events are shown. JSON goes to stdout, for it is the answer.
 func (c *client) renderer() report.Renderer {
-	if c.format == "json" {
+	if c.logFormat == "json" {
 		return report.JSON(c.out)
 	}
 	file, isFile := c.err.(*os.File)
-	if c.format == "auto" && isFile && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == "" {
+	if c.logFormat == "auto" && isFile && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == "" {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
 			return report.Terminal(c.err, width)
 		}
@@ -224,7 +190,7 @@ func (c *client) verdict(v api.Verdict, app string) error {
 	if v.Error != nil && !v.OK {
 		return v.Error
 	}
-	if c.format != "json" {
+	if c.logFormat != "json" {
 		took := (time.Duration(v.DurationMS) * time.Millisecond).String()
 		if v.Changed {
 			fmt.Fprintf(c.err, "=====> %s v%d is live (%s, deployed in %s)\n", app, v.Release, short(v.Run), took)

@@ -74,7 +74,7 @@ func (c *client) status(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.format == "json" {
+	if c.logFormat == "json" {
 		return json.NewEncoder(c.out).Encode(state)
 	}
 	if !state.Exists {
@@ -124,7 +124,7 @@ func (c *client) releases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.format == "json" {
+	if c.logFormat == "json" {
 		return json.NewEncoder(c.out).Encode(state.Releases)
 	}
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
@@ -152,7 +152,7 @@ func (c *client) rollback(ctx context.Context) error {
 	request := api.RollbackRequest{LockWait: int(c.options.LockWait.Seconds())}
 	if len(c.args) > 0 {
 		n, err := strconv.Atoi(strings.TrimPrefix(c.args[0], "v"))
-		if err != nil || n < 1 || len(c.args) > 1 {
+		if err != nil || n < 1 {
 			return api.Errorf(api.Usage, "", "%q is no release", c.args).WithHint("dokku-push releases lists them: v1, v2 …")
 		}
 		request.Release = n
@@ -180,13 +180,15 @@ func (c *client) noVerdict(err error) error {
 	return err
 }
 
-func (c *client) logArgs() []string {
+func (c *client) logs(ctx context.Context) error {
 	args := slices.Clone(c.args)
 	if c.follow {
 		args = append(args, "-t")
 	}
-	return args
+	return c.remoteCommand(ctx, "logs", args)
 }
+
+func (c *client) runOnce(ctx context.Context) error { return c.remoteCommand(ctx, "run", c.args) }
 
 // remoteCommand runs one of the agent's commands for the app and exits as it does.
 func (c *client) remoteCommand(ctx context.Context, command string, args []string) error {

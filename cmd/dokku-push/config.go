@@ -18,7 +18,11 @@ func (c *client) config() error {
 	if err != nil {
 		return err
 	}
-	if c.checking.format == "json" || c.format == "json" {
+	asJSON, err := c.wantsJSON()
+	if err != nil {
+		return err
+	}
+	if asJSON {
 		return json.NewEncoder(c.out).Encode(explained)
 	}
 	fmt.Fprintf(c.out, "%s = %s\n  from %s\n", report.Legible(explained.Key), report.Legible(explained.Winner.Value), explained.Winner.Source)

@@ -65,11 +65,11 @@ func withHint(line, hint string) string {
 
 // wantsJSON reads --format for commands whose answer is text or one JSON document.
 func (c *client) wantsJSON() (bool, error) {
-	switch c.checking.format {
+	switch c.format {
 	case "":
-		return c.format == "json", nil
+		return c.logFormat == "json", nil
 	case "text", "json":
-		return c.checking.format == "json", nil
+		return c.format == "json", nil
 	}
-	return false, api.Errorf(api.Usage, "", "--format is text or json, not %q", c.checking.format)
+	return false, api.Errorf(api.Usage, "", "--format is text or json, not %q", c.format)
 }

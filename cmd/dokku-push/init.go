@@ -15,15 +15,15 @@ import (
 	"github.com/dokku-push/dokku-push/push/scaffold"
 )
 
-// initFlags are the flags that only init has.
-type initFlags struct {
+// firstFlags are what only init knows.
+type firstFlags struct {
 	ci    string
 	force bool
 }
 
-func (f *initFlags) register(flags *pflag.FlagSet) {
-	flags.StringVar(&f.ci, "ci", "", "init: write a workflow for github, gitlab or none (else guessed)")
-	flags.BoolVar(&f.force, "force", false, "init: replace files that are there")
+func initFlags(c *client, flags *pflag.FlagSet) {
+	flags.StringVar(&c.first.ci, "ci", "", "write a workflow for github, gitlab or none (else guessed)")
+	flags.BoolVar(&c.first.force, "force", false, "replace files that are there")
 }
 
 // init writes the first dokku.hcl and CI workflow of a tree, and says what it guessed

@@ -3,25 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-
-	"github.com/spf13/pflag"
-
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/report"
 )
-
-// planFlags are those of plan.
-type planFlags struct {
-	detailed bool
-	json     bool
-}
-
-func (p *planFlags) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&p.detailed, "detailed-exitcode", false, "plan: exit with 2 when there is something to do")
-	flags.BoolVar(&p.json, "json", false, "plan: print it as JSON")
-}
 
 // plan shows what a push would change, and writes it to a file for a later push --plan.
 func (c *client) plan(ctx context.Context) error {
@@ -42,12 +28,12 @@ func (c *client) plan(ctx context.Context) error {
 			return api.Errorf(api.Usage, "write the plan", "%w", err)
 		}
 	}
-	if c.planning.json || c.format == "json" {
+	if c.asJSON || c.logFormat == "json" {
 		_, err = c.out.Write(text)
 	} else {
 		err = report.Plan(c.out, plan)
 	}
-	if err == nil && c.planning.detailed && !plan.Empty() {
+	if err == nil && c.detailed && !plan.Empty() {
 		return &exitError{code: exitOf(api.Differences)}
 	}
 	return err

@@ -39,7 +39,7 @@ var table = map[string]rule{
 	"build/static":     {ours: []string{"build", "build/image", "manifest", "api", "internal/..."}, modules: []string{ggcr, "github.com/moby/patternmatcher"}},
 	"remote":           {ours: []string{"api", "internal/redact", "internal/atomicfile"}, modules: []string{ggcr, "golang.org/x/crypto/", "golang.org/x/sync", "github.com/kevinburke/ssh_config"}},
 	"push":             {ours: []string{"manifest", "build", "build/...", "remote", "triggers", "api", "internal/..."}},
-	"push/report":      {ours: []string{"api", "manifest", "internal/..."}, modules: []string{"golang.org/x/text/width"}},
+	"push/report":      {ours: []string{"api", "manifest", "internal/..."}, modules: []string{"golang.org/x/text/width", "github.com/google/jsonschema-go"}},
 	"push/scaffold":    {ours: []string{"api", "manifest", "build", "internal/..."}, modules: []string{"github.com/BurntSushi/toml"}},
 	"triggers":         {ours: []string{"internal/run"}, modules: []string{"github.com/BurntSushi/toml"}},
 	"triggers/shim":    {ours: []string{"internal/atomicfile"}},

@@ -18,6 +18,8 @@ func CopyApp(t testing.TB, name string) (dir string) {
 		Busybox(t)
 	case "pyweb":
 		Python(t)
+	case "cnb":
+		Buildpacks(t)
 	case "site":
 	default:
 		Busybox(t)

@@ -32,6 +32,7 @@ type base struct {
 	name   string
 	recipe string
 	env    []string
+	config func(*v1.Config) // what else the image says of itself; nil: nothing
 	write  func(t testing.TB, tar io.Writer) error
 }
 
@@ -96,7 +97,7 @@ func (b base) image(t testing.TB) v1.Image {
 	must(t, "read the base layer", err)
 	image := mutate.MediaType(empty.Image, types.DockerManifestSchema2)
 	image = mutate.ConfigMediaType(image, types.DockerConfigJSON)
-	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
+	config := &v1.ConfigFile{
 		OS:           "linux",
 		Architecture: runtime.GOARCH,
 		RootFS:       v1.RootFS{Type: "layers"},
@@ -105,7 +106,11 @@ func (b base) image(t testing.TB) v1.Image {
 			Cmd:    []string{"/bin/sh"},
 			Labels: map[string]string{recipeLabel: b.recipe},
 		},
-	})
+	}
+	if b.config != nil {
+		b.config(&config.Config)
+	}
+	image, err = mutate.ConfigFile(image, config)
 	must(t, "configure the base image", err)
 	image, err = mutate.Append(image, mutate.Addendum{
 		Layer:     layer,

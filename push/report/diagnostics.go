@@ -103,24 +103,28 @@ func diagnostic(text *strings.Builder, d manifest.Diagnostic, style DiagnosticSt
 	}
 }
 
+// diagnosticsDocument is what check --format json prints.
+type diagnosticsDocument struct {
+	Diagnostics []diagnosticJSON `json:"diagnostics"`
+	Valid       bool             `json:"valid"`
+}
+
+type diagnosticJSON struct {
+	File     string `json:"file"`
+	Line     int    `json:"line"`   // from 1; 0: the whole file
+	Column   int    `json:"column"` // from 1, in characters
+	Source   string `json:"source"`
+	Severity string `json:"severity"` // error or warning
+	Problem  string `json:"problem"`
+	Hint     string `json:"hint"`
+}
+
 // DiagnosticsJSON writes one JSON document: every diagnostic, and whether what was read
 // is valid, which it is without a mistake. What a terminal would obey is escaped.
 func DiagnosticsJSON(out io.Writer, found manifest.Diagnostics) error {
-	type one struct {
-		File     string `json:"file"`
-		Line     int    `json:"line"`   // from 1; 0: the whole file
-		Column   int    `json:"column"` // from 1, in characters
-		Source   string `json:"source"`
-		Severity string `json:"severity"` // error or warning
-		Problem  string `json:"problem"`
-		Hint     string `json:"hint"`
-	}
-	document := struct {
-		Diagnostics []one `json:"diagnostics"`
-		Valid       bool  `json:"valid"`
-	}{Diagnostics: []one{}, Valid: !found.Failed()}
+	document := diagnosticsDocument{Diagnostics: []diagnosticJSON{}, Valid: !found.Failed()}
 	for _, d := range found {
-		document.Diagnostics = append(document.Diagnostics, one{d.File, d.Line, d.Column, d.Source, severity(d.Severity), d.Message, d.Hint})
+		document.Diagnostics = append(document.Diagnostics, diagnosticJSON{d.File, d.Line, d.Column, d.Source, severity(d.Severity), d.Message, d.Hint})
 	}
 	text, err := json.Marshal(document)
 	if err != nil {

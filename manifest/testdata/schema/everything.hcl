@@ -63,8 +63,6 @@ checks {
   disabled       = ["worker"]
   skipped        = ["_all_"]
   wait           = 5
-  timeout        = "1m30s"
-  attempts       = 4
   wait_to_retire = "2m"
 }
 storage {

@@ -1,0 +1,98 @@
+package pack
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
+	"github.com/dokku-push/dokku-push/manifest"
+)
+
+func TestTranslate(t *testing.T) {
+	for _, test := range []struct {
+		said, want string
+		note       string // part of what is told; empty: nothing
+	}{
+		{"https://github.com/heroku/heroku-buildpack-nodejs", "heroku/nodejs", "takes its place"},
+		{"https://github.com/heroku/heroku-buildpack-nodejs.git", "heroku/nodejs", "takes its place"},
+		{"https://github.com/heroku/heroku-buildpack-nodejs.git#v176", "heroku/nodejs", "version of the builder"},
+		{"https://github.com/Heroku/heroku-buildpack-python/", "heroku/python", "takes its place"},
+		{"git@github.com:heroku/heroku-buildpack-ruby.git", "heroku/ruby", "takes its place"},
+		{"git://github.com/heroku/heroku-buildpack-go.git", "heroku/go", "takes its place"},
+		{"https://buildpack-registry.s3.amazonaws.com/buildpacks/heroku/php.tgz", "heroku/php", "takes its place"},
+		{"https://codon-buildpacks.s3.amazonaws.com/buildpacks/heroku/java.tgz", "heroku/java", "takes its place"},
+		{"https://github.com/ddollar/heroku-buildpack-multi", "", ""},
+		{"heroku/nodejs", "heroku/nodejs", ""},
+		{"heroku/nodejs@4.1.0", "heroku/nodejs@4.1.0", ""},
+		{"docker://registry.example.com/team/buildpack", "docker://registry.example.com/team/buildpack", ""},
+		{"urn:cnb:registry:heroku/nodejs", "urn:cnb:registry:heroku/nodejs", ""},
+		{"https://example.com/own.cnb", "https://example.com/own.cnb", ""},
+		{"./buildpacks/own", "./buildpacks/own", ""},
+	} {
+		found, err := translate("app.json", []string{test.said})
+		if err != nil {
+			t.Errorf("%s: %v", test.said, err)
+			continue
+		}
+		if got := strings.Join(found.buildpacks, " "); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.said, got, test.want)
+		}
+		if notes := strings.Join(found.notes, "; "); (test.note == "") != (notes == "") || !strings.Contains(notes, test.note) {
+			t.Errorf("%s: told %q, want %q", test.said, notes, test.note)
+		}
+	}
+}
+
+func TestTranslateRefuses(t *testing.T) {
+	_, err := translate(".buildpacks", []string{
+		"https://github.com/heroku/heroku-buildpack-nodejs",
+		"https://github.com/acme/heroku-buildpack-thing.git#main",
+		"https://github.com/heroku/heroku-buildpack-apt",
+	})
+	e := api.AsError(err)
+	if e == nil || e.Code != api.InvalidManifest {
+		t.Fatalf("got %#v", err)
+	}
+	for _, want := range []string{"acme/heroku-buildpack-thing", "heroku-buildpack-apt"} {
+		if !strings.Contains(e.Message, want) {
+			t.Errorf("%q does not name %s", e.Message, want)
+		}
+	}
+	for _, want := range []string{"heroku/nodejs", "docker://", "heroku/deb-packages"} {
+		if !strings.Contains(e.Hint, want) {
+			t.Errorf("the hint %q does not tell of %s", e.Hint, want)
+		}
+	}
+}
+
+func TestBuildpacksOf(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	app := &manifest.App{AppJSON: &manifest.AppJSON{Buildpacks: []string{"heroku/python"}}, Procfile: &manifest.Procfile{}}
+	check := func(from string, want ...string) {
+		t.Helper()
+		got, err := buildpacksOf(build.Request{Dir: dir, App: app}, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.buildpacks); diff != "" || got.from != from {
+			t.Errorf("from %q, want %q: %s", got.from, from, diff)
+		}
+	}
+	check("app.json", "heroku/python", "heroku/procfile")
+	write(".buildpacks", "\ufeff# first the assets\r\nhttps://github.com/heroku/heroku-buildpack-nodejs\r\n\r\nhttps://github.com/heroku/heroku-buildpack-ruby.git\r\n")
+	check(".buildpacks", "heroku/nodejs", "heroku/ruby", "heroku/procfile")
+	app.Project = &manifest.ProjectTOML{Buildpacks: []manifest.Buildpack{{ID: "x/y"}}}
+	check("") // pack reads project.toml by itself
+	app.Build.Pack.Buildpacks = []string{"dokku-push/hello"}
+	check("dokku.hcl", "dokku-push/hello")
+}
