@@ -268,20 +268,21 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 		env["PORT"] = strconv.Itoa(webPort(r.ports))
 	}
 	memory, cpus := limits(r.settings, i.Process)
+	runs := r.starts(i.Process)
 	return ContainerSpec{
 		Name: i.finalName(app) + ".upcoming-" + hex.EncodeToString(suffix), Image: r.image.ID,
-		Cmd: r.command(i.Process), Env: env, Labels: labels, Args: slices.Concat(own, args, more),
+		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: slices.Concat(own, args, more),
 		Init: true, Restart: r.restartPolicy(), Memory: memory, NanoCPUs: cpus,
 	}, nil
 }
 
-// command is what a process type runs: property, Procfile, or what the image says.
-func (r *run) command(process string) []string {
+// starts is what a process type runs: property, Procfile, or what the image says.
+func (r *run) starts(process string) start {
 	if line := r.settings.Properties["ps/start-cmd"]; line != "" && process == "web" {
-		return containerCommand(line)
+		return commandIn(r.image, containerCommand(line))
 	}
 	line, _ := r.procfile.Command(process)
-	return containerCommand(line)
+	return startOf(r.image, process, line)
 }
 
 func (r *run) restartPolicy() string {

@@ -32,10 +32,15 @@ func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra 
 	if err != nil {
 		return 0, fmt.Errorf("read the global settings: %w", err)
 	}
+	image, err := h.Images.Image(ctx, current.Run)
+	if err != nil {
+		return 0, fmt.Errorf("look at the image of the release: %w", err)
+	}
+	runs := commandIn(image, command)
 	if len(command) == 1 && settings.Procfile != "" {
 		if procfile, found := manifest.ParseProcfile("Procfile", []byte(settings.Procfile)); !found.Failed() {
 			if line, ok := procfile.Command(command[0]); ok {
-				command = containerCommand(line)
+				runs = startOf(image, command[0], line)
 			}
 		}
 	}
@@ -60,7 +65,7 @@ func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra 
 	}
 	name := fmt.Sprintf("%s.run.%d", app, binary.BigEndian.Uint32(random))
 	env["DYNO"] = strings.TrimPrefix(name, app+".")
-	id, err := h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Cmd: command, Env: env,
+	id, err := h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env,
 		Labels: h.labels(app, "run"), Args: slices.Concat(own, args), Init: true, Stdin: streams.In != nil})
 	if err != nil {
 		return 0, fmt.Errorf("create the container: %w", err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // script runs one script of the app in a container of its image, its output
@@ -30,10 +31,13 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 	labels["dokku_phase_script"], labels[labelRequest] = phase, r.change.Request
 	env := r.env()
 	env["DYNO"] = phase
-	command := scriptCommand(script)
+	runs := scriptIn(r.image, script)
+	if phase == manifest.Release {
+		runs = releaseIn(r.image, script)
+	}
 	id, err := r.Containers.Create(ctx, ContainerSpec{
 		Name: r.change.App + "." + strings.ReplaceAll(phase, ".", "-") + "." + hex.EncodeToString(suffix), Image: r.image.ID,
-		Entrypoint: command[:1], Cmd: command[1:], Env: env, Labels: labels, Args: withoutServing(slices.Concat(own, args)), Init: true,
+		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: withoutServing(slices.Concat(own, args)), Init: true,
 	})
 	if err != nil {
 		return "", api.Errorf(api.ReleaseFailed, "run "+phase, "%w", err)

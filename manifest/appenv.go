@@ -70,7 +70,7 @@ type keySet map[string]string
 
 func (s keySet) add(key string) (problem, hint string) {
 	folded := strings.ToLower(key)
-	if former, twice := s[folded]; twice {
+	if former, twice := s[folded]; twice && former != key { // the same one twice is a mistake of its own
 		return "variables " + former + " and " + key + " differ only by case", "keep one of the two"
 	}
 	s[folded] = key

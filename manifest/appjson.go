@@ -18,9 +18,16 @@ func ParseAppJSON(name string, text []byte) (*AppJSON, Diagnostics) {
 
 func parseAppJSON(name string, text []byte) (*AppJSON, *source) {
 	r := appJSONReader{jsonReader: jsonReader{newSource(name, text)}, app: &AppJSON{}}
+	if !r.failed() && strings.TrimSpace(r.text) == "" { // Dokku takes it for none
+		r.advice(0, "the file is empty", "remove it, or write {}")
+		return r.app, r.source
+	}
 	if root := r.parse(); root != nil {
 		known := r.known()
 		known["environments"] = r.environments
+		for _, key := range labels {
+			known[key] = func(member) {}
+		}
 		r.fields(root, "", known, r.ignored()...)
 	}
 	if r.failed() {
@@ -47,10 +54,12 @@ func (r appJSONReader) known() map[string]func(member) {
 	}
 }
 
+// labels are the keys that only describe: they are kept with the image, as all of
+// app.json is, and decide nothing.
+var labels = []string{"name", "description", "keywords", "website", "repository", "logo", "success_url"}
+
 // ignored are the keys that have a meaning elsewhere.
-func (r appJSONReader) ignored() []string {
-	return []string{"name", "description", "keywords", "website", "repository", "logo", "success_url", "addons", "stack", "image"}
-}
+func (r appJSONReader) ignored() []string { return []string{"addons", "stack", "image"} }
 
 // unused tells of a key that was read and that no deploy uses.
 func (r appJSONReader) unused(m member) {
@@ -79,7 +88,7 @@ func (r appJSONReader) environments(m member) {
 		known["environments"] = func(m member) {
 			r.mistake(m.at, m.path+": an environment has no environments", "take them out")
 		}
-		inner.fields(entry.value, entry.path, known, inner.ignored()...)
+		inner.fields(entry.value, entry.path, known, append(inner.ignored(), labels...)...)
 		r.app.Environments[entry.key] = inner.app
 	}
 }

@@ -82,6 +82,9 @@ func FuzzCorpusAppJSON(f *testing.F) {
 			return
 		}
 		plain := strictJSON(withoutMark(text))
+		if len(bytes.TrimSpace(plain)) == 0 {
+			return // taken for no file, as Dokku does
+		}
 		if !json.Valid(plain) {
 			t.Fatalf("%q is accepted, and %q is no JSON", text, plain)
 		}
@@ -322,9 +325,6 @@ func placed(t *testing.T, file string, text []byte, found Diagnostics) {
 			continue
 		}
 		line := []rune(strings.TrimSuffix(lines[d.Line-1], "\r"))
-		if d.Source == "" && strings.Contains(d.Message, "byte order mark") {
-			continue // it is told before the text is there to be shown
-		}
 		if d.Column < 1 || d.Column > len(line)+1 || d.Source != clip(string(line), maxSource) {
 			t.Errorf("%q is not at column %d of %q: %s", d.Source, d.Column, string(line), d)
 		}

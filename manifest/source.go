@@ -38,6 +38,7 @@ func newSource(file string, text []byte) *source {
 	}
 	if rest, ok := bytes.CutPrefix(text, []byte("\ufeff")); ok {
 		text = rest
+		s.text = string(text)
 		s.advice(0, "the file begins with a byte order mark", "save it as UTF-8 without one: other tools read the mark as a part of the first line")
 	}
 	s.text = string(text)

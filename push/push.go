@@ -17,6 +17,7 @@ import (
 	"github.com/dokku-push/dokku-push/build"
 	"github.com/dokku-push/dokku-push/build/dockerfile"
 	"github.com/dokku-push/dokku-push/build/image"
+	"github.com/dokku-push/dokku-push/build/pack"
 	"github.com/dokku-push/dokku-push/build/static"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/remote"
@@ -166,7 +167,7 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 	if err != nil {
 		return nil, err
 	}
-	builder, err := builderFor(name)
+	builder, err := builderFor(o, project.App, name)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 }
 
 // builderFor is the list of builders.
-func builderFor(name string) (build.Builder, error) {
+func builderFor(o Options, app *manifest.App, name string) (build.Builder, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, api.Errorf(api.Configuration, "find the cache folder", "%w", err).WithHint("set HOME or XDG_CACHE_HOME")
@@ -194,6 +195,9 @@ func builderFor(name string) (build.Builder, error) {
 	switch name {
 	case "image":
 		return image.Builder{}, nil
+	case "pack":
+		ci, _ := o.Getenv("CI")
+		return pack.Builder{CacheDir: filepath.Join(cache, name), Registry: firstOf(o.Registry, app.Image.Registry), CI: ci != "" && ci != "false", Getenv: o.Getenv}, nil
 	case "static":
 		return &static.Builder{CacheDir: filepath.Join(cache, name)}, nil
 	default:

@@ -36,6 +36,7 @@ var table = map[string]rule{
 	"build":            {ours: []string{"manifest", "api"}, modules: []string{ggcr}},
 	"build/dockerfile": {ours: []string{"build", "manifest", "api", "internal/..."}, modules: []string{ggcr, engineAPI, "github.com/moby/buildkit/", "github.com/tonistiigi/fsutil", "github.com/moby/patternmatcher", "github.com/docker/cli/cli/config", "github.com/opencontainers/", "github.com/containerd/", "golang.org/x/sync", "google.golang.org/grpc"}},
 	"build/image":      {ours: []string{"build", "manifest", "api"}, modules: []string{ggcr}},
+	"build/pack":       {ours: []string{"build", "build/dockerfile", "manifest", "api", "internal/..."}, modules: []string{ggcr, engineAPI, "github.com/buildpacks/pack/pkg/", "github.com/BurntSushi/toml"}},
 	"build/static":     {ours: []string{"build", "build/image", "manifest", "api", "internal/..."}, modules: []string{ggcr, "github.com/moby/patternmatcher"}},
 	"remote":           {ours: []string{"api", "internal/redact", "internal/atomicfile"}, modules: []string{ggcr, "golang.org/x/crypto/", "golang.org/x/sync", "github.com/kevinburke/ssh_config"}},
 	"push":             {ours: []string{"manifest", "build", "build/...", "remote", "triggers", "api", "internal/..."}},

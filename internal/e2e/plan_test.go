@@ -10,9 +10,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/jsonschema-go/jsonschema"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/testkit"
+	"github.com/dokku-push/dokku-push/push/report"
 )
 
 // declaring writes a dokku.hcl into a project.
@@ -214,4 +216,55 @@ func TestMovedTag(t *testing.T) {
 	}
 	pushed(t, h.Push(t, empty, "--app", app, "--image", reference))
 	answers(t, h, app, "/", "Hello again")
+}
+
+// TestJSONFitsItsSchema: what the programs print as JSON in real use is what the
+// generated schemas describe.
+func TestJSONFitsItsSchema(t *testing.T) {
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	dir, app := testkit.CopyApp(t, "goweb"), h.App(t, "goweb")
+	fits := func(schema, text string) {
+		t.Helper()
+		described, err := report.Schema(schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed jsonschema.Schema
+		if err := json.Unmarshal(described, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		judge, err := parsed.Resolve(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var value any
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			t.Fatalf("%s: %v: %s", schema, err, text)
+		}
+		if err := judge.Validate(value); err != nil {
+			t.Errorf("%s: %v: %s", schema, err, text)
+		}
+	}
+	fits("plan", h.Push(t, dir, "plan", "--json", "--app", app).Stdout)
+	events := 0
+	for line := range strings.Lines(pushed(t, h.Push(t, dir, "--log-format", "json", "--app", app)).Stdout) {
+		fits("event", line)
+		events++
+	}
+	if events < 20 {
+		t.Errorf("the push printed %d events", events)
+	}
+	failing := h.Push(t, testkit.CopyApp(t, "sick"), "--log-format", "json", "--app", app)
+	if failing.Exit != 24 {
+		t.Errorf("the failing push: exit %d, want 24", failing.Exit)
+	}
+	for line := range strings.Lines(failing.Stdout) {
+		fits("event", line)
+	}
+	fits("status", h.Push(t, dir, "status", "--log-format", "json", "--app", app).Stdout)
+	fits("releases", h.Push(t, dir, "releases", "--log-format", "json", "--app", app).Stdout)
+	fits("drift", h.Push(t, dir, "drift", "--format", "json", "--app", app).Stdout)
+	fits("doctor", h.Push(t, dir, "doctor", "--format", "json", "--app", app).Stdout)
+	fits("check", h.Push(t, dir, "check", "--format", "json", "--app", app).Stdout)
+	fits("explanation", h.Push(t, dir, "config", "explain", "app", "--format", "json", "--app", app).Stdout)
 }
