@@ -30,6 +30,10 @@ test: setup ## all tests, against the real engine, nginx, registry and sshd
 	go vet ./...
 	go test -count=1 -timeout 15m -p 2 ./...
 
+.PHONY: bench
+bench: setup ## what is claimed about speed, measured side by side: each benchmark prints its ratio
+	go test -run '^$$' -bench . -benchtime 20x ./agent ./build/dockerfile
+
 .PHONY: lint
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }

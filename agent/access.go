@@ -12,7 +12,7 @@ import (
 // app is named, the user-auth-app plugins whether it may see that app
 // (PLUGIN-CONTRACT 2.6). Without such a plugin everybody with a key may.
 func (h *Host) May(ctx context.Context, by Caller, app string, command ...string) error {
-	if len(h.Walk.Ships("user-auth")) > 0 {
+	if h.Walk.Has("user-auth") {
 		var said strings.Builder
 		args := append([]string{by.User, by.Name}, command...)
 		if err := h.Walk.Trigger(ctx, "user-auth", args, Streams{Out: &said, Err: &said}); err != nil {
@@ -36,7 +36,7 @@ func (h *Host) May(ctx context.Context, by Caller, app string, command ...string
 
 // Visible returns those of the apps that the caller may see.
 func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string, error) {
-	if len(apps) == 0 || len(h.Walk.Ships("user-auth-app")) == 0 {
+	if len(apps) == 0 || !h.Walk.Has("user-auth-app") {
 		return apps, nil
 	}
 	var answer strings.Builder

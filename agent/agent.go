@@ -258,6 +258,8 @@ type Walk interface {
 	Trigger(ctx context.Context, name string, args []string, streams Streams) error
 	// Ships names the enabled plugins, other than 20_events, that have the trigger.
 	Ships(name string) []string
+	// Has tells whether anybody, the core or a plugin, has a part in the trigger.
+	Has(name string) bool
 }
 
 // Blobs hands received layers to the engine.

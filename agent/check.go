@@ -38,7 +38,7 @@ func (r *run) check(ctx context.Context) error {
 		if i.Port != 0 {
 			port = strconv.Itoa(i.Port)
 		}
-		if r.checksOff("disabled", i.Process) || len(r.Walk.Ships("check-deploy")) == 0 {
+		if r.checksOff("disabled", i.Process) || !r.Walk.Has("check-deploy") {
 			continue
 		}
 		if err := r.fire(ctx, api.Unhealthy, "check-deploy", r.change.App, i.ID, i.Process, port, i.Address, strconv.Itoa(i.Index)); err != nil {

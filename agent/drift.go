@@ -113,7 +113,7 @@ func (h *Host) look(ctx context.Context, app string) (observed, error) {
 	}
 	o.foreign = o.settings.Properties[optionsDeploy] != ""
 	for _, trigger := range []string{"docker-args-deploy", "docker-args-process-deploy"} {
-		o.foreign = o.foreign || len(h.Walk.Ships(trigger)) > 0
+		o.foreign = o.foreign || h.Walk.Has(trigger)
 	}
 	return o, nil
 }
@@ -181,7 +181,7 @@ func (h *Host) lookAtProxy(ctx context.Context, o *observed) error {
 // env of a deploy, and with that of a change of domains. There are none where a plugin
 // edits the file, where containers are missing, or where it cannot be made at all.
 func (h *Host) freshSites(ctx context.Context, o *observed, running []instance) [][]byte {
-	if o.record == nil || len(h.Walk.Ships("nginx-pre-reload")) > 0 || len(running) != o.formationSize() {
+	if o.record == nil || h.Walk.Has("nginx-pre-reload") || len(running) != o.formationSize() {
 		return nil
 	}
 	ports, err := portMaps(o.settings)

@@ -59,7 +59,7 @@ func (r *run) overrideImage(ctx context.Context) error {
 // extract is step 3: core-post-extract gets the app's files in a folder, and what
 // it leaves there is what the release uses.
 func (r *run) extract(ctx context.Context) error {
-	if len(r.Walk.Ships("core-post-extract")) == 0 {
+	if !r.Walk.Has("core-post-extract") {
 		return nil
 	}
 	dir, err := os.MkdirTemp("", "dokku-push-")

@@ -369,6 +369,8 @@ func (w walk) Trigger(_ context.Context, name string, args []string, _ agent.Str
 	return nil
 }
 
+func (w walk) Has(name string) bool { return len(w.Ships(name)) > 0 }
+
 func (w walk) Ships(name string) []string {
 	if w.plugins[name] == nil {
 		return nil

@@ -200,9 +200,9 @@ func (r *run) plannedRuns(o outlook) []api.PlannedRun {
 	if !slices.Equal(o.before.Ports, o.after.Ports) {
 		triggers("post-proxy-ports-update")
 	}
-	triggers("pre-release", "pre-release-"+r.builder(), "pre-release-builder")
+	triggers("pre-release", "pre-release-"+buildOrDockerfile(r.builder()), "pre-release-builder")
 	script("predeploy", r.appJSON.Scripts.Predeploy)
-	triggers("post-release-"+r.builder(), "post-release-builder", "post-release", "pre-deploy")
+	triggers("post-release-"+buildOrDockerfile(r.builder()), "post-release-builder", "post-release", "pre-deploy")
 	release, _ := r.procfile.Command("release")
 	script("release", release)
 	triggers("bind-external-ip", "docker-args-deploy", "docker-args-process-deploy", "post-container-create", "check-deploy", "nginx-pre-reload", "core-post-deploy", "post-deploy")

@@ -35,10 +35,10 @@ func (r *run) release(ctx context.Context) error {
 			}
 			continue
 		}
-		shipped := r.Walk.Ships(phase.trigger)
-		if len(shipped) == 0 {
+		if !r.Walk.Has(phase.trigger) {
 			continue
 		}
+		shipped := r.Walk.Ships(phase.trigger)
 		if err := r.fire(ctx, api.ReleaseFailed, phase.trigger, phase.args...); err != nil {
 			return err
 		}

@@ -119,11 +119,12 @@ func (r *run) warn(format string, args ...any) {
 }
 
 // fire walks a trigger with the output shown to the client, each line under the
-// trigger's name. A failure becomes an Error of the given code.
+// trigger's name. A failure becomes an Error of the given code. What the core does in
+// a trigger is nested in this change, as what plugins do is.
 func (r *run) fire(ctx context.Context, code api.Code, name string, args ...string) error {
 	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
 	defer out.flush()
-	if err := r.Walk.Trigger(ctx, name, args, Streams{Out: out, Err: out}); err != nil {
+	if err := r.Walk.Trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out}); err != nil {
 		return api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}
@@ -135,7 +136,7 @@ func (r *run) ask(ctx context.Context, code api.Code, name string, args ...strin
 	var answer limitedBuffer
 	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
 	defer out.flush()
-	if err := r.Walk.Trigger(ctx, name, args, Streams{Out: &answer, Err: out}); err != nil {
+	if err := r.Walk.Trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: &answer, Err: out}); err != nil {
 		return "", api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}

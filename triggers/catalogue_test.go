@@ -128,7 +128,7 @@ func firedBy(node ast.Node) (string, bool) {
 		return "", false
 	}
 	method, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !slices.Contains([]string{"Trigger", "Ships", "fire", "ask", "trigger"}, method.Sel.Name) {
+	if !ok || !slices.Contains([]string{"Trigger", "Ships", "Has", "fire", "ask", "trigger"}, method.Sel.Name) {
 		return "", false
 	}
 	for _, arg := range call.Args {

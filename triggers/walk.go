@@ -39,6 +39,8 @@ type Walk struct {
 	Self string
 	// Dir is the folder that hooks run in; empty: the caller's.
 	Dir string
+
+	folder string // of the plugins below Path; empty: enabled
 }
 
 // Handler is a core plugin's part in a trigger. An error ends the walk; one that
@@ -209,6 +211,9 @@ func (w *Walk) look(plugin, trigger string) fileState {
 }
 
 func (w *Walk) file(plugin, trigger string) string {
+	if w.folder != "" {
+		return filepath.Join(w.Path, w.folder, plugin, trigger)
+	}
 	return filepath.Join(w.Path, "enabled", plugin, trigger)
 }
 

@@ -49,6 +49,7 @@ type silent struct{}
 
 func (silent) Trigger(context.Context, string, []string, agent.Streams) error { return nil }
 func (silent) Ships(string) []string                                          { return nil }
+func (silent) Has(string) bool                                                { return false }
 
 func must(t *testing.T, err error) {
 	t.Helper()

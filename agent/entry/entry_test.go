@@ -114,6 +114,8 @@ func (p plugins) Trigger(_ context.Context, name string, args []string, streams 
 	return p[name](args, out)
 }
 
+func (p plugins) Has(name string) bool { return p[name] != nil }
+
 func (p plugins) Ships(name string) []string {
 	if p[name] == nil {
 		return nil

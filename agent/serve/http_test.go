@@ -31,6 +31,8 @@ func (p plugins) Trigger(_ context.Context, name string, args []string, streams 
 	return p[name](args, streams.Out)
 }
 
+func (p plugins) Has(name string) bool { return p[name] != nil }
+
 func (p plugins) Ships(name string) []string {
 	if p[name] == nil {
 		return nil

@@ -174,9 +174,7 @@ func (b Builder) keep(request build.Request, settings *cnb.BuildOptions, said *s
 	} else if b.CI && !kept.Volume {
 		settings.CacheImage = b.Registry + ":" + cacheTag
 	}
-	if repository.Scheme() == "http" { // loopback and private networks
-		settings.InsecureRegistries = []string{repository.RegistryStr()}
-	}
+	// The loopback of a container's own network is not this machine's.
 	if host, _, _ := strings.Cut(repository.RegistryStr(), ":"); host == "localhost" || strings.HasPrefix(host, "127.") {
 		settings.ContainerConfig.Network = "host"
 	}

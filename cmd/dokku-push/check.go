@@ -94,6 +94,21 @@ func (c *client) diagnostics(format, dir string, found manifest.Diagnostics) err
 	return report.DiagnosticsText(c.out, found, c.style(c.out))
 }
 
+// mistakes shows what keeps a push from beginning, each with its line, or as annotations
+// in GitHub's CI. Advice was told before.
+func (c *client) mistakes(found manifest.Diagnostics) error {
+	found = slices.DeleteFunc(slices.Clone(found), func(d manifest.Diagnostic) bool { return d.Severity != manifest.Mistake })
+	if actions, _ := c.options.Getenv("GITHUB_ACTIONS"); actions == "true" && c.logFormat == "auto" {
+		dir, err := filepath.Abs(c.options.Dir)
+		if err != nil {
+			return err
+		}
+		workspace, _ := c.options.Getenv("GITHUB_WORKSPACE")
+		return report.DiagnosticsGitHub(c.err, found, resolved(dir), resolved(workspace))
+	}
+	return report.DiagnosticsText(c.err, found, c.style(c.err))
+}
+
 // resolved is a path without links, so that one can be found inside another.
 func resolved(path string) string {
 	if target, err := filepath.EvalSymlinks(path); err == nil && path != "" {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push/report"
 )
 
@@ -43,6 +44,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	client, err := parse(args, stdin, stdout, stderr)
 	if err == nil {
 		err = client.do(ctx)
+		if mistakes, ok := errors.AsType[manifest.Diagnostics](err); ok && client.mistakes(mistakes) == nil {
+			return api.Exit(err)
+		}
 	}
 	if err == nil {
 		return 0
