@@ -32,7 +32,7 @@ test: setup ## all tests, against the real engine, nginx, registry and sshd
 
 .PHONY: bench
 bench: setup ## what is claimed about speed, measured side by side: each benchmark prints its ratio
-	go test -run '^$$' -bench . -benchtime 20x ./agent ./build/dockerfile
+	go test -run '^$$' -bench . -benchtime 20x ./agent
 
 .PHONY: lint
 lint: setup ## gofmt, vet, staticcheck, shellcheck

@@ -83,6 +83,9 @@ type Containers interface {
 	// Stop sends TERM, waits for grace, then kills. Restart policies are switched
 	// off first. A container that is gone is no error.
 	Stop(ctx context.Context, ref string, grace time.Duration) error
+	// Resume starts a container that Stop has stopped, with a restart policy again:
+	// "on-failure:10".
+	Resume(ctx context.Context, ref, restart string) error
 	// Remove removes a stopped or running container and its anonymous volumes.
 	// A container that is gone is no error.
 	Remove(ctx context.Context, ref string) error

@@ -160,7 +160,7 @@ func (r *run) matches(ctx context.Context) error {
 func (r *run) load(ctx context.Context) error {
 	_, err := r.Settings.Read(r.change.App)
 	if errors.Is(err, ErrNotFound) {
-		if r.change.Kind != Deploy && r.change.Kind != Tag {
+		if !r.change.Kind.ships() {
 			return NoSuchApp(r.change.App)
 		}
 		err = r.Host.Create(ctx, r.change.App)
@@ -202,6 +202,8 @@ func (r *run) chooseSource() error {
 	switch r.change.Kind {
 	case Deploy, Tag:
 		return nil
+	case Promote:
+		return r.promoted()
 	case Rollback:
 		releases, err := r.Ledger.Releases(r.change.App)
 		if err != nil {
@@ -223,10 +225,28 @@ func (r *run) chooseSource() error {
 	return nil
 }
 
+// promoted takes what the other app runs, with the settings that this one declared.
+func (r *run) promoted() error {
+	from, err := r.currentRecord(r.change.From)
+	if err != nil {
+		return fmt.Errorf("read the current release of %s: %w", r.change.From, err)
+	}
+	if from == nil {
+		return api.Errorf(api.Precondition, "promote", "%s has never been deployed", r.change.From)
+	}
+	r.from, r.document = from, from.Document
+	r.document.Config, r.document.Secrets, r.document.Declared = nil, nil, nil
+	if r.current != nil {
+		own := r.current.Document
+		r.document.Config, r.document.Secrets, r.document.Declared = own.Config, own.Secrets, own.Declared
+	}
+	return nil
+}
+
 // unchanged tells whether what was asked for runs already, just as it would: its plan
 // is empty.
 func (r *run) unchanged(ctx context.Context) (bool, error) {
-	if r.change.Kind != Deploy || r.current == nil || r.current.Built != r.document.Image.ID {
+	if r.change.Kind != Deploy && r.change.Kind != Promote || r.current == nil || r.current.Built != r.document.Image.ID {
 		return false, nil
 	}
 	if err := r.readFiles(); err != nil {

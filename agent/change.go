@@ -19,6 +19,7 @@ type Kind string
 const (
 	Deploy   Kind = "deploy"   // a release document
 	Rollback Kind = "rollback" // image, env and formation of an earlier release
+	Promote  Kind = "promote"  // the image that another app runs, with this app's own settings
 	Tag      Kind = "tag"      // an image tag that is on the host (tags:deploy)
 	Config   Kind = "config"   // the current release with the settings as they are now
 	Restart  Kind = "restart"
@@ -26,6 +27,9 @@ const (
 	Start    Kind = "start"
 	Scale    Kind = "scale" // only what the new scale lacks is started
 )
+
+// ships tells the kinds that bring an image to an app, which is created for them.
+func (k Kind) ships() bool { return k == Deploy || k == Tag || k == Promote }
 
 // Change is one request to change what runs of an app.
 type Change struct {
@@ -35,6 +39,7 @@ type Change struct {
 	Document api.ReleaseDocument // Kind Deploy
 	Auth     *api.RegistryAuth   // for one pull, never written anywhere
 	Release  int                 // Kind Rollback: vN, 0: last healthy before the current one
+	From     string              // Kind Promote: the other app
 	Image    string              // Kind Tag: the image's name
 	Scale    map[string]int      // Kind Scale
 	By       Caller

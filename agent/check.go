@@ -98,7 +98,7 @@ func oom(failure *api.Failure) string {
 // probe puts together what there is to check of one container.
 func (r *run) probe(i instance) Probe {
 	probe := Probe{Process: i.Process, Index: i.Index, Container: i.ID, Address: i.Address, Port: i.Port, Wait: defaultWait}
-	if seconds, err := strconv.Atoi(r.settings.Properties["checks/default-wait"]); err == nil && seconds >= 0 {
+	if seconds, err := strconv.Atoi(r.Host.inherit(r.settings).Properties["checks/default-wait"]); err == nil && seconds >= 0 {
 		probe.Wait = time.Duration(seconds) * time.Second
 	}
 	for _, domain := range r.settings.Domains {

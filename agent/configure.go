@@ -115,8 +115,8 @@ func (r *run) target(ctx context.Context, before Settings) (Settings, error) {
 	if r.change.Kind == Rollback {
 		after.Env, after.Scale = maps.Clone(r.from.Settings.Env), maps.Clone(r.from.Settings.Scale)
 	}
-	after.Procfile, after.AppJSON = r.procfileText, r.appJSONText
-	if r.change.Kind == Deploy || r.change.Kind == Tag {
+	after.Procfile, after.AppJSON, after.Template = r.procfileText, r.appJSONText, r.document.NginxTemplate
+	if r.change.Kind.ships() {
 		if err := r.declare(ctx, &after); err != nil {
 			return after, err
 		}
@@ -352,15 +352,18 @@ func lacking(other, list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(value string) bool { return slices.Contains(other, value) })
 }
 
-// refresh reads the config and the domains once more: plugins may have called
-// config:set or domains:add from a trigger (DESIGN 6, Nested calls), and what they
-// set is for this release.
+// refresh reads the config, the domains and the docker options once more: plugins may
+// have called config:set, domains:add or docker-options:add from a trigger (DESIGN 6,
+// Nested calls), and what they set is for this release.
 func (r *run) refresh() error {
 	now, err := r.Settings.Read(r.change.App)
 	if err != nil {
 		return fmt.Errorf("read the settings: %w", err)
 	}
 	r.settings.Env, r.settings.Domains = now.Env, now.Domains
+	for _, property := range []string{optionsBuild, optionsDeploy, optionsRun} {
+		setLines(r.settings.Properties, property, linesOf(now.Properties[property]))
+	}
 	return nil
 }
 

@@ -150,6 +150,9 @@ func (r *run) start(ctx context.Context) error {
 		// The watch outlives this step: it ends with the check step.
 		r.exits[i.ID] = r.Containers.Wait(context.WithoutCancel(ctx), i.ID)
 	}
+	if err := r.stopFirst(ctx); err != nil {
+		return err
+	}
 	return r.each(func(n int) error { return r.startOne(ctx, &r.fresh[n]) })
 }
 
@@ -251,10 +254,11 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	if err != nil {
 		return ContainerSpec{}, err
 	}
-	own, err := declaredArgs(r.settings, optionsDeploy)
+	own, err := optionsOf(r.settings, i.Process, "deploy")
 	if err != nil {
 		return ContainerSpec{}, err
 	}
+	own = slices.Concat(limitArgs(r.settings, i.Process), logArgs(r.Host.inherit(r.settings)), own)
 	suffix := make([]byte, 5)
 	if _, err := rand.Read(suffix); err != nil {
 		return ContainerSpec{}, err

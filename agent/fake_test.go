@@ -17,26 +17,42 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// images and the types below have what a transaction asks of them; all else panics.
+// locked does something to the world that nobody else sees half done.
+func (p *process) locked(ctx context.Context, name string, effect func() error) error {
+	return p.do(ctx, name, func() error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return effect()
+	})
+}
+
+// images and the types below have what a transaction asks of them; all else panics. What
+// they have they do as the real parts do: the contract suites say so (contract_test.go).
 type images struct {
 	agent.Images
 	*process
 }
 
-func (i images) Image(_ context.Context, ref string) (agent.Image, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	id, named := i.names[ref]
+func (i images) Image(ctx context.Context, ref string) (image agent.Image, err error) {
+	err = i.locked(ctx, "look at an image", func() error {
+		image, err = i.imageOf(ref)
+		return err
+	})
+	return image, err
+}
+
+func (w *world) imageOf(ref string) (agent.Image, error) {
+	id, named := w.names[ref]
 	if !named {
 		id = ref
 	}
-	image, ok := i.images[id]
+	image, ok := w.images[id]
 	if !ok {
 		return agent.Image{}, fmt.Errorf("image %s: %w", ref, agent.ErrNotFound)
 	}
-	for _, name := range slices.Sorted(maps.Keys(i.names)) {
+	for _, name := range slices.Sorted(maps.Keys(w.names)) {
 		switch {
-		case i.names[name] != id:
+		case w.names[name] != id:
 		case strings.Contains(name, "@"):
 			image.Digests = append(image.Digests, name)
 		default:
@@ -46,60 +62,61 @@ func (i images) Image(_ context.Context, ref string) (agent.Image, error) {
 	return image, nil
 }
 
-func (i images) Pull(_ context.Context, ref string, _ *api.RegistryAuth, _ func(api.Progress)) error {
-	if err := i.act("pull"); err != nil {
-		return err
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	image, ok := i.remote[ref]
-	if !ok {
-		return errors.New("manifest unknown")
-	}
-	i.images[image.ID], i.names[ref] = image, image.ID
-	return nil
+func (i images) Pull(ctx context.Context, ref string, _ *api.RegistryAuth, _ func(api.Progress)) error {
+	return i.locked(ctx, "pull", func() error {
+		image, ok := i.remote[ref]
+		if !ok {
+			return errors.New("manifest unknown")
+		}
+		i.images[image.ID], i.names[ref] = image, image.ID
+		return nil
+	})
 }
 
-func (i images) Tag(_ context.Context, id, name string) error {
-	if err := i.act("tag"); err != nil {
-		return err
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if _, ok := i.images[id]; !ok {
-		return agent.ErrNotFound
-	}
-	i.names[name] = id
-	return nil
+func (i images) Tag(ctx context.Context, id, name string) error {
+	return i.locked(ctx, "tag", func() error {
+		if _, ok := i.images[id]; !ok {
+			return agent.ErrNotFound
+		}
+		i.names[name] = id
+		return nil
+	})
 }
 
-func (i images) Untag(_ context.Context, name string) error {
-	if err := i.act("untag"); err != nil {
-		return err
-	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	id, named := i.names[name]
-	if !named {
-		id = name
-	}
-	delete(i.names, name)
-	if !slices.Contains(slices.Collect(maps.Values(i.names)), id) {
-		delete(i.images, id)
-	}
-	return nil
+// Untag lets the image go with its last name, unless a container uses it.
+func (i images) Untag(ctx context.Context, name string) error {
+	return i.locked(ctx, "untag", func() error {
+		id, named := i.names[name]
+		if !named {
+			id = name
+		}
+		delete(i.names, name)
+		if !slices.Contains(slices.Collect(maps.Values(i.names)), id) && !i.used(id) {
+			delete(i.images, id)
+		}
+		return nil
+	})
 }
 
-func (i images) Names(_ context.Context, repository string) ([]string, error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	var found []string
-	for _, name := range slices.Sorted(maps.Keys(i.names)) {
-		if strings.HasPrefix(name, repository+":") {
-			found = append(found, name)
+func (w *world) used(image string) bool {
+	for _, c := range w.containers {
+		if c.Image == image {
+			return true
 		}
 	}
-	return found, nil
+	return false
+}
+
+func (i images) Names(ctx context.Context, repository string) (found []string, err error) {
+	err = i.locked(ctx, "list the image names", func() error {
+		for _, name := range slices.Sorted(maps.Keys(i.names)) {
+			if strings.HasPrefix(name, repository+":") {
+				found = append(found, name)
+			}
+		}
+		return nil
+	})
+	return found, err
 }
 
 type containers struct {
@@ -107,103 +124,128 @@ type containers struct {
 	*process
 }
 
+// find is the id of a container, by its id or its name.
+func (w *world) find(ref string) (agent.Container, error) {
+	if one, ok := w.containers[ref]; ok {
+		return one, nil
+	}
+	for _, one := range w.containers {
+		if one.Name == ref {
+			return one, nil
+		}
+	}
+	return agent.Container{}, fmt.Errorf("container %s: %w", ref, agent.ErrNotFound)
+}
+
 // change changes one container as an act.
-func (c containers) change(act, ref string, f func(*agent.Container) error) error {
-	if err := c.act(act); err != nil {
+func (c containers) change(ctx context.Context, act, ref string, f func(*agent.Container) error) error {
+	return c.locked(ctx, act, func() error {
+		one, err := c.find(ref)
+		if err == nil {
+			err = f(&one)
+		}
+		if err == nil {
+			c.containers[one.ID] = one
+		}
 		return err
+	})
+}
+
+func (w *world) taken(name, by string) error {
+	for _, other := range w.containers {
+		if other.Name == name && other.ID != by {
+			return fmt.Errorf("the name %s is taken", name)
+		}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	one, ok := c.containers[ref]
-	if !ok {
-		return fmt.Errorf("container %s: %w", ref, agent.ErrNotFound)
-	}
-	if err := f(&one); err != nil {
-		return err
-	}
-	c.containers[ref] = one
 	return nil
 }
 
-func (c containers) Create(_ context.Context, spec agent.ContainerSpec) (string, error) {
-	if err := c.act("create"); err != nil {
+func (c containers) Create(ctx context.Context, spec agent.ContainerSpec) (id string, err error) {
+	err = c.locked(ctx, "create", func() error {
+		if _, err := c.imageOf(spec.Image); err != nil {
+			return err
+		}
+		name, _, _ := strings.Cut(spec.Name, ".upcoming-")
+		if spec.Labels["com.dokku.container-type"] == "phase" {
+			name = spec.Labels["dokku_phase_script"]
+		}
+		one := agent.Container{ID: spec.Labels["com.dokku.app-name"] + "/" + spec.Labels["com.dokku-push.request"] + "/" + name, Name: spec.Name,
+			Image: spec.Image, Labels: spec.Labels, Status: "created"}
+		if err := c.taken(one.Name, ""); err != nil {
+			return err
+		}
+		for _, key := range slices.Sorted(maps.Keys(spec.Env)) {
+			one.Env = append(one.Env, key+"="+spec.Env[key])
+		}
+		one.Env = append(one.Env, "TEST_CMD="+strings.Join(append(spec.Entrypoint, spec.Cmd...), " "))
+		c.containers[one.ID], id = one, one.ID
+		return nil
+	})
+	if err != nil {
 		return "", err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	name, _, _ := strings.Cut(spec.Name, ".upcoming-")
-	if spec.Labels["com.dokku.container-type"] == "phase" {
-		name = spec.Labels["dokku_phase_script"]
-	}
-	one := agent.Container{ID: spec.Labels["com.dokku-push.request"] + "/" + name, Name: spec.Name, Image: spec.Image, Labels: spec.Labels, Status: "created"}
-	for _, key := range slices.Sorted(maps.Keys(spec.Env)) {
-		one.Env = append(one.Env, key+"="+spec.Env[key])
-	}
-	one.Env = append(one.Env, "TEST_CMD="+strings.Join(append(spec.Entrypoint, spec.Cmd...), " "))
-	c.containers[one.ID] = one
-	return one.ID, nil
+	return id, nil
 }
 
-func (c containers) Start(_ context.Context, ref string) error {
-	return c.change("start", ref, func(one *agent.Container) error {
+func (c containers) Start(ctx context.Context, ref string) error {
+	return c.change(ctx, "start", ref, func(one *agent.Container) error {
 		one.Running, one.Status, one.Address = true, "running", "address of "+one.ID
 		return nil
 	})
 }
 
-func (c containers) Inspect(_ context.Context, ref string) (agent.Container, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	one, ok := c.containers[ref]
-	if !ok {
-		return one, fmt.Errorf("container %s: %w", ref, agent.ErrNotFound)
-	}
-	return one, nil
+func (c containers) Resume(ctx context.Context, ref, _ string) error { return c.Start(ctx, ref) }
+
+func (c containers) Inspect(ctx context.Context, ref string) (one agent.Container, err error) {
+	err = c.locked(ctx, "look at a container", func() error {
+		one, err = c.find(ref)
+		return err
+	})
+	return one, err
 }
 
-func (c containers) List(_ context.Context, labels map[string]string) ([]agent.Container, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var found []agent.Container
-	for _, id := range slices.Sorted(maps.Keys(c.containers)) {
-		one, all := c.containers[id], true
-		for key, value := range labels {
-			all = all && one.Labels[key] == value
-		}
-		if all {
-			found = append(found, one)
-		}
-	}
-	return found, nil
-}
-
-func (c containers) Rename(_ context.Context, ref, name string) error {
-	return c.change("rename", ref, func(one *agent.Container) error {
-		for _, other := range c.containers {
-			if other.Name == name && other.ID != ref {
-				return fmt.Errorf("the name %s is taken", name)
+func (c containers) List(ctx context.Context, labels map[string]string) (found []agent.Container, err error) {
+	err = c.locked(ctx, "list the containers", func() error {
+		for _, id := range slices.Sorted(maps.Keys(c.containers)) {
+			one, all := c.containers[id], true
+			for key, value := range labels {
+				all = all && one.Labels[key] == value
+			}
+			if all {
+				found = append(found, one)
 			}
 		}
-		one.Name = name
+		slices.SortFunc(found, func(a, b agent.Container) int { return strings.Compare(a.Name, b.Name) })
 		return nil
+	})
+	return found, err
+}
+
+func (c containers) Rename(ctx context.Context, ref, name string) error {
+	return c.change(ctx, "rename", ref, func(one *agent.Container) error {
+		one.Name = name
+		return c.taken(name, one.ID)
 	})
 }
 
-func (c containers) Stop(_ context.Context, ref string, _ time.Duration) error {
-	return c.change("stop", ref, func(one *agent.Container) error {
+func (c containers) Stop(ctx context.Context, ref string, _ time.Duration) error {
+	err := c.change(ctx, "stop", ref, func(one *agent.Container) error {
 		one.Running, one.Status, one.Address = false, "exited", ""
 		return nil
 	})
+	if errors.Is(err, agent.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
-func (c containers) Remove(_ context.Context, ref string) error {
-	if err := c.act("remove"); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.containers, ref)
-	return nil
+func (c containers) Remove(ctx context.Context, ref string) error {
+	return c.locked(ctx, "remove", func() error {
+		if one, err := c.find(ref); err == nil {
+			delete(c.containers, one.ID)
+		}
+		return nil
+	})
 }
 
 func (c containers) Wait(context.Context, string) <-chan agent.Exit {
@@ -219,9 +261,10 @@ func (c containers) Logs(_ context.Context, _ string, options agent.LogOptions, 
 	return err
 }
 
-func (c containers) Run(_ context.Context, ref string, _ agent.Streams) (int, error) {
+func (c containers) Run(ctx context.Context, ref string, _ agent.Streams) (int, error) {
 	exit := 0
-	err := c.change("run", ref, func(one *agent.Container) error {
+	err := c.change(ctx, "run", ref, func(one *agent.Container) error {
+		one.Status = "exited"
 		for script, code := range c.exits {
 			if strings.HasSuffix(one.Env[len(one.Env)-1], script) {
 				exit = code
@@ -233,20 +276,22 @@ func (c containers) Run(_ context.Context, ref string, _ agent.Streams) (int, er
 }
 
 // Commit makes an image that is the base with another id.
-func (c containers) Commit(_ context.Context, ref, base string, _ map[string]string) (string, error) {
-	if err := c.act("commit"); err != nil {
-		return "", err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	image := c.images[base]
-	image.ID = base + "-after-" + ref
-	c.images[image.ID] = image
-	return image.ID, nil
+func (c containers) Commit(ctx context.Context, ref, base string, _ map[string]string) (id string, err error) {
+	err = c.locked(ctx, "commit", func() error {
+		image := c.images[base]
+		image.ID = base + "-after-" + ref
+		c.images[image.ID], id = image, image.ID
+		return nil
+	})
+	return id, err
 }
 
-func (c containers) Info(context.Context) (agent.EngineInfo, error) {
-	return agent.EngineInfo{OS: "linux", Arch: "amd64"}, nil
+func (c containers) Info(ctx context.Context) (info agent.EngineInfo, err error) {
+	err = c.do(ctx, "ask the engine", func() error {
+		info = agent.EngineInfo{OS: "linux", Arch: "amd64", Memory: 8 << 30}
+		return nil
+	})
+	return info, err
 }
 
 // proxy keeps the app's file where nginx has it, and what is loaded beside it.
@@ -255,13 +300,25 @@ type proxy struct {
 	*process
 }
 
-func (p proxy) Baseline(context.Context, string) ([]string, error) { return nil, nil }
+func (p proxy) Baseline(ctx context.Context, _ string) ([]string, error) {
+	return nil, p.do(ctx, "baseline", func() error { return nil })
+}
 
 func (p proxy) Render(_ context.Context, site agent.Site) ([]byte, error) {
 	return fmt.Appendf(nil, "%v %v %v\n", site.Domains, site.Ports, site.Listeners), nil
 }
 
-func (p proxy) Check(context.Context, string, []byte) error { return p.act("check the site") }
+func (p proxy) Check(ctx context.Context, _ string, conf []byte) error {
+	return p.do(ctx, "check the site", func() error { return p.valid(conf) })
+}
+
+// valid is what nginx -t says: a file may not hold nonsense.
+func (p proxy) valid(conf []byte) error {
+	if strings.Contains(string(conf), "nonsense") {
+		return api.Errorf(api.ProxyFailed, "test nginx", `unknown directive "nonsense"`)
+	}
+	return nil
+}
 
 func (p proxy) Domain(string) error { return nil }
 
@@ -270,60 +327,75 @@ func (p proxy) Diff(_ string, conf []byte) (string, error) { return "+" + string
 func (p proxy) load(app string) (reloaded bool, err error) {
 	places := p.world.places()
 	live, err := os.ReadFile(places.NginxConf(app))
-	loaded, _ := os.ReadFile(places.NginxLoaded(app))
+	loaded, loadedErr := os.ReadFile(places.NginxLoaded(app))
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, os.RemoveAll(places.NginxLoaded(app))
+		return loadedErr == nil, os.RemoveAll(places.NginxLoaded(app))
 	}
-	if err != nil || string(live) == string(loaded) {
+	if err == nil {
+		err = p.valid(live)
+	}
+	if err != nil || loadedErr == nil && string(live) == string(loaded) {
 		return false, err
 	}
 	return true, errors.Join(os.MkdirAll(filepath.Dir(places.NginxLoaded(app)), 0o755), os.WriteFile(places.NginxLoaded(app), live, 0o644))
 }
 
-func (p proxy) Swap(ctx context.Context, app string, conf []byte, kept string, preReload func() error) (bool, error) {
-	if err := p.act("keep the site"); err != nil {
-		return false, err
-	}
-	path := p.world.places().NginxConf(app)
-	former, err := os.ReadFile(path)
+func (p proxy) keep(app, kept string) error {
+	former, err := os.ReadFile(p.world.places().NginxConf(app))
+	other := kept + ".absent"
 	if errors.Is(err, fs.ErrNotExist) {
-		kept, err = kept+".absent", nil
+		kept, other, err = other, kept, nil
 	}
-	if err := errors.Join(err, os.WriteFile(kept, former, 0o644), p.act("swap the site"), os.WriteFile(path, conf, 0o644)); err != nil {
+	return errors.Join(err, os.MkdirAll(filepath.Dir(kept), 0o755), os.RemoveAll(other), os.WriteFile(kept, former, 0o644))
+}
+
+func (p proxy) Swap(ctx context.Context, app string, conf []byte, kept string, preReload func() error) (bool, error) {
+	if err := p.do(ctx, "keep the site", func() error { return p.keep(app, kept) }); err != nil {
 		return false, err
 	}
-	err = errors.Join(preReload(), p.act("reload"))
 	reloaded := false
+	err := p.do(ctx, "swap the site", func() error { return os.WriteFile(p.world.places().NginxConf(app), conf, 0o644) })
+	if err == nil && preReload != nil {
+		err = preReload()
+	}
 	if err == nil {
-		reloaded, err = p.load(app)
+		err = p.do(ctx, "reload", func() (err error) {
+			reloaded, err = p.load(app)
+			return err
+		})
 	}
 	if err != nil {
-		err = errors.Join(err, p.Restore(ctx, app, strings.TrimSuffix(kept, ".absent")))
+		return false, errors.Join(err, p.Restore(context.WithoutCancel(ctx), app, kept))
 	}
-	return reloaded, err
+	return reloaded, nil
 }
 
-func (p proxy) Restore(_ context.Context, app, kept string) error {
-	if err := p.act("restore the site"); err != nil {
+func (p proxy) Restore(ctx context.Context, app, kept string) error {
+	return p.do(ctx, "restore the site", func() error {
+		path := p.world.places().NginxConf(app)
+		former, err := os.ReadFile(kept)
+		if err == nil {
+			err = os.WriteFile(path, former, 0o644)
+		} else if _, absent := os.Stat(kept + ".absent"); absent == nil {
+			err = os.RemoveAll(path)
+		} else {
+			return nil // it was never swapped
+		}
+		if err == nil {
+			_, err = p.load(app)
+		}
 		return err
-	}
-	path := p.world.places().NginxConf(app)
-	former, err := os.ReadFile(kept)
-	if err == nil {
-		err = os.WriteFile(path, former, 0o644)
-	} else if _, absent := os.Stat(kept + ".absent"); absent == nil {
-		err = os.RemoveAll(path)
-	} else {
-		return nil // it was never swapped
-	}
-	if err == nil {
-		_, err = p.load(app)
-	}
-	return err
+	})
 }
 
-func (p proxy) Remove(_ context.Context, app string) error {
-	return os.RemoveAll(p.world.places().NginxConf(app))
+func (p proxy) Remove(ctx context.Context, app string) error {
+	return p.do(ctx, "remove the site", func() error {
+		err := os.RemoveAll(p.world.places().NginxConf(app))
+		if err == nil {
+			_, err = p.load(app)
+		}
+		return err
+	})
 }
 
 type traffic struct {
@@ -333,46 +405,98 @@ type traffic struct {
 
 func (traffic) Name() string { return "map" }
 
-func (t traffic) Listeners(_ context.Context, _ string, backends []agent.Backend) ([]string, error) {
-	var addresses []string
-	for _, backend := range backends {
-		addresses = append(addresses, fmt.Sprintf("198.18.0.%d:%d", backend.Index, backend.Port))
-	}
-	return addresses, nil
+func (t traffic) Listeners(ctx context.Context, app string, backends []agent.Backend) (addresses []string, err error) {
+	err = t.locked(ctx, "give addresses", func() error {
+		for _, backend := range backends {
+			if backend.Port < 1 || backend.Port > 65535 {
+				return fmt.Errorf("%d is no port", backend.Port)
+			}
+			key := fmt.Sprint(app, ".", backend.Index)
+			if t.addresses[key] == "" {
+				t.addresses[key] = t.free()
+			}
+			addresses = append(addresses, fmt.Sprintf("%s:%d", t.addresses[key], backend.Port))
+		}
+		return nil
+	})
+	return addresses, err
 }
 
-func (t traffic) Point(_ context.Context, app string, backends []agent.Backend, exact bool) error {
-	if err := t.act("point"); err != nil {
-		return err
+// free is the lowest address that nobody has.
+func (w *world) free() string {
+	for n := 1; ; n++ {
+		address := fmt.Sprintf("198.18.0.%d", n)
+		if !slices.Contains(slices.Collect(maps.Values(w.addresses)), address) {
+			return address
+		}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	points := maps.Clone(t.points[app])
-	if exact || points == nil {
-		points = map[int]agent.Backend{}
-	}
-	for _, backend := range backends {
-		points[backend.Index] = backend
-	}
-	t.points[app] = points
-	return nil
 }
 
-func (t traffic) Drain(context.Context, string, time.Duration) (int, error) { return 0, t.act("drain") }
+func (t traffic) Point(ctx context.Context, app string, backends []agent.Backend, exact bool) error {
+	return t.locked(ctx, "point", func() error {
+		points := maps.Clone(t.points[app])
+		if exact || points == nil {
+			points = map[int]agent.Backend{}
+		}
+		for _, backend := range backends {
+			points[backend.Index] = backend
+		}
+		t.points[app] = points
+		return nil
+	})
+}
+
+func (t traffic) Sync(ctx context.Context, apps map[string][]agent.Backend) error {
+	return t.locked(ctx, "sync", func() error {
+		clear(t.points)
+		for app, backends := range apps {
+			t.points[app] = map[int]agent.Backend{}
+			for _, backend := range backends {
+				t.points[app][backend.Index] = backend
+			}
+		}
+		return nil
+	})
+}
+
+func (t traffic) Forget(ctx context.Context, app string) error {
+	return t.locked(ctx, "forget the addresses", func() error {
+		delete(t.points, app)
+		maps.DeleteFunc(t.addresses, func(key, _ string) bool { return key[:strings.LastIndex(key, ".")] == app })
+		return nil
+	})
+}
+
+func (t traffic) Drain(ctx context.Context, _ string, _ time.Duration) (int, error) {
+	return 0, t.do(ctx, "drain", func() error { return nil })
+}
+
+// blobs has received nothing: images come from a registry here.
+type blobs struct {
+	agent.Blobs
+	*process
+}
+
+func (b blobs) Forget(string) error {
+	return b.do(nil, "forget the layers", func() error { return nil })
+}
 
 type walk struct{ *process }
 
-func (w walk) Trigger(_ context.Context, name string, args []string, _ agent.Streams) error {
+func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
 	if plugin := w.plugins[name]; plugin != nil {
 		return plugin(args)
 	}
-	return nil
+	if w.plugin == nil {
+		return nil
+	}
+	return w.do(ctx, "trigger "+name, func() error { return w.plugin(name, args, streams) })
 }
 
 func (w walk) Has(name string) bool { return len(w.Ships(name)) > 0 }
 
 func (w walk) Ships(name string) []string {
-	if w.plugins[name] == nil {
+	if w.plugins[name] == nil && w.plugin == nil {
 		return nil
 	}
 	return []string{"test"}
@@ -380,8 +504,21 @@ func (w walk) Ships(name string) []string {
 
 type checker struct{ *process }
 
+// Check is an act that only waits: who is killed in it is killed before the next one.
 func (c checker) Check(ctx context.Context, _ agent.Probe, _ func(string)) error {
 	if c.exited != nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	c.mu.Lock()
+	hung := false
+	if !c.dead {
+		c.acts = append(c.acts, act{"check", true})
+		hung = len(c.acts) == c.process.fault.at && c.process.fault.how == hangs
+	}
+	c.mu.Unlock()
+	if hung {
+		c.process.fault.cancel()
 		<-ctx.Done()
 		return ctx.Err()
 	}

@@ -92,3 +92,6 @@ func (p Places) Blobs() string { return filepath.Join(p.Data(), "store") }
 
 // Addresses keeps which stable address belongs to which app and index.
 func (p Places) Addresses() string { return filepath.Join(p.Data(), "addresses.json") }
+
+// Storage holds what apps store; it outlives them.
+func (p Places) Storage() string { return filepath.Join(p.Lib, "data", "storage") }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -274,10 +273,8 @@ func (r *run) changesOff(settings Settings, process string) bool {
 // formationMemory is the sum of the memory limits of all containers, in bytes.
 func formationMemory(settings Settings) (sum int64) {
 	for process, n := range settings.Scale {
-		limit, err := strconv.ParseInt(settings.Properties[processProperty("resource", process, "limit.memory")], 10, 64)
-		if err == nil {
-			sum += limit * int64(n)
-		}
+		limit, _ := limits(settings, process)
+		sum += limit * int64(n)
 	}
 	return sum
 }

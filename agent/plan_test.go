@@ -2,9 +2,15 @@ package agent_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 
 	"math/rand/v2"
 	"os"
@@ -234,4 +240,53 @@ func hostOf(b *testing.B, apps, releases int) *world {
 		b.Fatalf("%d releases were made: %v", len(got), err)
 	}
 	return w
+}
+
+// TestPlanWarns: what a person should know before the release is said, each with its reason.
+func TestPlanWarns(t *testing.T) {
+	w := deployed(t)
+	doc := document(w, 2)
+	doc.Declared.Formation = map[string]api.Process{"web": {Quantity: new(2), Memory: 1 << 50}}
+	doc.Declared.Checks = map[string]string{"disabled": "web"}
+	doc.AppJSON = `{"scripts":{"dokku":{"predeploy":"prepare"},"postdeploy":"once"}}`
+	put := func(ends time.Time) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+		must(t, err)
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ends.Add(-time.Hour), NotAfter: ends}
+		der, err := x509.CreateCertificate(cryptorand.Reader, template, template, key.Public(), key)
+		must(t, err)
+		must(t, os.MkdirAll(w.places().TLS(app), 0o755))
+		must(t, os.WriteFile(filepath.Join(w.places().TLS(app), "server.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	}
+	planned := func() (plan api.Plan) {
+		var err error
+		w.process(0).run(func(h *agent.Host) { plan, err = h.Plan(context.Background(), app, api.PlanRequest{Document: doc}) })
+		must(t, err)
+		return plan
+	}
+	for _, c := range []struct {
+		ends time.Duration
+		said string
+	}{{-time.Hour, "certificate: it expired on"}, {49 * time.Hour, "in 2 days"}, {90 * 24 * time.Hour, ""}} {
+		put(time.Now().Add(c.ends))
+		plan := planned()
+		all := strings.Join(plan.Warnings, "\n")
+		for _, part := range []string{"memory: the formation may use", "checks are disabled for web"} {
+			if !strings.Contains(all, part) {
+				t.Errorf("no warning says %q:\n%s", part, all)
+			}
+		}
+		if said := strings.Contains(all, "certificate"); said != (c.said != "") || !strings.Contains(all, c.said) {
+			t.Errorf("a certificate that ends in %s: %q", c.ends, all)
+		}
+		var final []string
+		for _, run := range plan.Runs {
+			if run.Final {
+				final = append(final, run.Name)
+			}
+		}
+		if got := strings.Join(final, " "); got != "predeploy release first postdeploy" {
+			t.Errorf("marked as not to be undone: %s", got)
+		}
+	}
 }

@@ -43,6 +43,9 @@ func (r *run) record(ctx context.Context) error {
 	if c.Kind == Rollback {
 		record.RollbackOf = r.from.Version
 	}
+	if c.Kind == Promote {
+		record.PromotedFrom = fmt.Sprintf("%s v%d", c.From, r.from.Version)
+	}
 	if err := r.Ledger.Save(c.App, record); err != nil {
 		return fmt.Errorf("record the release: %w", err)
 	}

@@ -42,6 +42,7 @@ type retireMark struct {
 // retireAll drains, stops and removes containers, all at the same time. One that is
 // gone is done.
 func (h *Host) retireAll(ctx context.Context, app string, settings Settings, old []instance) error {
+	settings = h.inherit(settings)
 	failures := make([]error, len(old))
 	var wait sync.WaitGroup
 	for n, i := range old {

@@ -59,19 +59,25 @@ type Settings struct {
 
 // knownProperties are the properties that are part of Settings, as "plugin/key".
 var knownProperties = []string{
-	"apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata",
+	"apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata", "apps/locked",
 	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
 	"common/deployed", "docker-options/_default_.build", "docker-options/_default_.deploy", "docker-options/_default_.run",
 	"ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
-	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd",
+	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path",
+	"cron/maintenance", "logs/max-size", "registry/image-repo", "registry/image-repo-template", "registry/server", "scheduler/shell",
 }
 
 // processProperties are those that each process type may have, as "plugin/PROCESS.key".
-var processProperties = []string{"ps/stop-timeout-seconds", "ps/max-parallel", "resource/limit.memory", "resource/limit.cpu"}
+var processProperties = []string{"ps/stop-timeout-seconds", "ps/max-parallel", "docker-options/build", "docker-options/deploy", "docker-options/run",
+	"resource/limit.cpu", "resource/limit.memory", "resource/limit.memory-swap", "resource/limit.nvidia-gpu", "resource/reserve.memory"}
+
+// anyProcess is in the place of a process type what holds for those that have no
+// property of their own.
+const anyProcess = "_default_"
 
 // PropertyPlugins are the plugins whose properties are part of Settings, sorted.
 func PropertyPlugins() []string {
-	return []string{"app-json", "apps", "checks", "common", "docker-options", "nginx", "ports", "proxy", "ps", "resource"}
+	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "logs", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler"}
 }
 
 var nginxProperty = regexp.MustCompile(`^nginx/[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -84,7 +90,7 @@ func KnownProperty(name string) bool {
 	}
 	plugin, rest, _ := strings.Cut(name, "/")
 	process, key, ok := strings.Cut(rest, ".")
-	return ok && manifest.ProcessName(process) == nil && slices.Contains(processProperties, plugin+"/"+key)
+	return ok && (process == anyProcess || manifest.ProcessName(process) == nil) && slices.Contains(processProperties, plugin+"/"+key)
 }
 
 // of returns the properties of one plugin, by their keys alone.

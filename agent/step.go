@@ -32,7 +32,7 @@ func steps() []step {
 		{name: "extract", title: "Read the app's files", do: (*run).extract},
 		{name: "settings", title: "Apply the settings", plan: (*run).planSettings, do: (*run).applySettings, undo: undoSettings},
 		{name: "release", title: "Release", plan: (*run).planContainers, do: (*run).release, undo: undoContainers},
-		{name: "start", title: "Start the containers", plan: (*run).planContainers, do: (*run).start, undo: undoContainers},
+		{name: "start", title: "Start the containers", plan: (*run).planStart, do: (*run).start, undo: undoStart},
 		{name: "check", title: "Check the containers", do: (*run).check},
 		{name: "switch", title: "Switch the traffic", plan: (*run).planSwitch, do: (*run).switchTraffic, undo: undoSwitch},
 		{name: "record", title: "Record the release", plan: (*run).planRecord, do: (*run).record, undo: undoRecord, commits: true},

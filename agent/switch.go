@@ -105,7 +105,7 @@ func (r *run) switchTraffic(ctx context.Context) error {
 	for n := range r.fresh {
 		r.fresh[n].Name = r.fresh[n].finalName(app)
 	}
-	if err := r.writeProcessFiles(serving); err != nil {
+	if err := r.Host.writeProcessFiles(app, serving); err != nil {
 		return err
 	}
 	port, ip := firstWeb(backends)
@@ -224,7 +224,7 @@ func processFiles(dir string) (map[string]string, error) {
 }
 
 // writeProcessFiles tells plugins where the containers are (PLUGIN-CONTRACT 5.8).
-func (r *run) writeProcessFiles(serving []instance) error {
+func (h *Host) writeProcessFiles(app string, serving []instance) error {
 	files := map[string]string{}
 	for _, i := range serving {
 		files["CONTAINER."+i.label()] = i.ID + "\n"
@@ -233,7 +233,7 @@ func (r *run) writeProcessFiles(serving []instance) error {
 			files["PORT."+i.label()] = strconv.Itoa(i.Port) + "\n"
 		}
 	}
-	return putProcessFiles(r.Places.App(r.change.App), files)
+	return putProcessFiles(h.Places.App(app), files)
 }
 
 // putProcessFiles makes the app's container files exactly these.

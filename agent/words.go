@@ -2,7 +2,6 @@ package agent
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -62,11 +61,4 @@ func declaredArgs(settings Settings, property string) ([]string, error) {
 		args = append(args, words...)
 	}
 	return args, nil
-}
-
-// limits are what a process type may use at most; 0: no limit.
-func limits(settings Settings, process string) (memory, nanoCPUs int64) {
-	memory, _ = strconv.ParseInt(settings.Properties[processProperty("resource", process, "limit.memory")], 10, 64)
-	cpus, _ := strconv.ParseFloat(settings.Properties[processProperty("resource", process, "limit.cpu")], 64)
-	return memory, int64(cpus * 1e9)
 }

@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -9,7 +11,9 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/state"
@@ -26,16 +30,18 @@ type world struct {
 	names      map[string]string      // tags and references to ids
 	containers map[string]agent.Container
 	points     map[string]map[int]agent.Backend
-	fails      map[string]error // by the name of the act
-	exits      map[string]int   // of scripts, by their text
+	addresses  map[string]string // stable ones, by app and index
+	fails      map[string]error  // by the name of the act
+	exits      map[string]int    // of scripts, by their text
 	unhealthy  error
 	exited     *agent.Exit // of containers that do not stay up
 	plugins    map[string]func(args []string) error
+	plugin     func(name string, args []string, streams agent.Streams) error // one that has every trigger
 }
 
 func newWorld(t testing.TB) *world {
 	return &world{dir: memory(t), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{},
-		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, fails: map[string]error{},
+		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, addresses: map[string]string{}, fails: map[string]error{},
 		exits: map[string]int{}, plugins: map[string]func([]string) error{}}
 }
 
@@ -55,6 +61,7 @@ func (w *world) clone(t *testing.T) *world {
 	t.Helper()
 	n := newWorld(t)
 	n.remote, n.images, n.names, n.containers = maps.Clone(w.remote), maps.Clone(w.images), maps.Clone(w.names), maps.Clone(w.containers)
+	n.addresses, n.plugin = maps.Clone(w.addresses), w.plugin
 	for app, points := range w.points {
 		n.points[app] = maps.Clone(points)
 	}
@@ -77,16 +84,47 @@ func (w *world) places() agent.Places {
 	return agent.Places{Root: filepath.Join(w.dir, "root"), Lib: filepath.Join(w.dir, "lib"), Logs: filepath.Join(w.dir, "logs")}
 }
 
-// process is one process of the agent. Whatever it does to the world is an act; the
-// one numbered dieAt never happens, nor any after it, as if it had been killed.
+// process is one process of the agent. Whatever it asks of the world or does to it is an
+// act; the one numbered dieAt never happens, nor any after it, as if it had been killed.
 type process struct {
 	*world
 	*state.Store
 	dieAt int
+	fault fault
 	dead  bool
-	acts  []string
+	acts  []act
 	held  []agent.Unlocker
 }
+
+// act is something that a process has done. One that waits can be cancelled.
+type act struct {
+	name  string
+	waits bool
+}
+
+// mode is how an act goes wrong.
+type mode string
+
+const (
+	killedBefore mode = "killed before"
+	killedAfter  mode = "killed after"
+	fails        mode = "fails"     // nothing is done
+	lost         mode = "lost"      // all is done, and nobody hears of it
+	hangs        mode = "hangs"     // until somebody cancels the request
+	diskFull     mode = "disk full" // from this act on, for as long as the process lives
+)
+
+// fault is one act that goes wrong.
+type fault struct {
+	at     int // 1 for the first; 0: none
+	how    mode
+	cancel func() // how somebody cancels what hangs
+}
+
+var errFault = errors.New("the engine answered with 500")
+
+// patience is how long something hangs that nobody can cancel, until somebody kills it.
+const patience = 400 * time.Millisecond
 
 func (w *world) process(dieAt int) *process {
 	return &process{world: w, Store: &state.Store{Places: w.places()}, dieAt: dieAt}
@@ -94,7 +132,7 @@ func (w *world) process(dieAt int) *process {
 
 func (p *process) host() *agent.Host {
 	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test"}, Images: images{process: p}, Containers: containers{process: p},
-		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Settings: p, Ledger: p, Version: "test"}
+		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Settings: p, Ledger: p, Version: "test"}
 }
 
 // run calls f in a process that may die in it, and tells whether it lived. Its locks
@@ -110,66 +148,120 @@ func (p *process) run(f func(*agent.Host)) (lived bool) {
 	for _, lock := range p.held {
 		_ = lock.Unlock()
 	}
-	return lived
+	return lived && !p.dead
 }
 
-func (p *process) act(name string) error {
+// do carries out one act, unless it is the one that goes wrong. ctx is nil for an act
+// that does not wait for anything.
+func (p *process) do(ctx context.Context, name string, effect func() error) error {
+	how, err := p.next(ctx, name)
+	switch how {
+	case hangs:
+		p.fault.cancel()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(patience):
+			p.die()
+		}
+	case fails:
+		return errFault
+	case diskFull:
+		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+	}
+	if err != nil {
+		return err
+	}
+	if err := effect(); err != nil {
+		return err
+	}
+	switch how {
+	case killedAfter:
+		p.die()
+	case lost:
+		return fmt.Errorf("%s: %w", name, errFault)
+	}
+	return nil
+}
+
+// next counts an act and tells how it goes wrong.
+func (p *process) next(ctx context.Context, name string) (mode, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.dead {
-		p.acts = append(p.acts, name)
-		p.dead = len(p.acts) == p.dieAt
+		p.acts = append(p.acts, act{name, ctx != nil})
+		p.dead = len(p.acts) == p.dieAt || len(p.acts) == p.fault.at && p.fault.how == killedBefore
 	}
 	if p.dead {
 		runtime.Goexit()
 	}
-	return p.fails[name]
+	switch {
+	case p.fault.at == 0 || len(p.acts) < p.fault.at:
+	case p.fault.how == diskFull && ctx == nil && fills(name), p.fault.how != diskFull && len(p.acts) == p.fault.at:
+		return p.fault.how, nil
+	}
+	return "", p.world.fails[name]
+}
+
+// fills tells which acts need room on the disk. A journal has its room already.
+func fills(name string) bool {
+	return !strings.HasPrefix(name, "journal ") && name != "remove release" && name != "destroy the files"
+}
+
+func (p *process) die() {
+	p.mu.Lock()
+	p.dead = true
+	p.mu.Unlock()
+	runtime.Goexit()
+}
+
+func (p *process) Create(app string) error {
+	return p.do(nil, "create the app", func() error { return p.Store.Create(app) })
+}
+
+func (p *process) Destroy(app string) error {
+	return p.do(nil, "destroy the files", func() error { return p.Store.Destroy(app) })
 }
 
 func (p *process) Change(app string, change func(*agent.Settings) error) (before, after agent.Settings, err error) {
-	if err := p.act("write the settings"); err != nil {
-		return before, after, err
-	}
-	return p.Store.Change(app, change)
+	err = p.do(nil, "write the settings", func() (err error) {
+		before, after, err = p.Store.Change(app, change)
+		return err
+	})
+	return before, after, err
 }
 
 func (p *process) Save(app string, record agent.Record) error {
-	if err := p.act("save"); err != nil {
-		return err
-	}
-	return p.Store.Save(app, record)
+	return p.do(nil, "save", func() error { return p.Store.Save(app, record) })
 }
 
 func (p *process) SetCurrent(app string, version int) error {
-	if err := p.act("set current"); err != nil {
-		return err
-	}
-	return p.Store.SetCurrent(app, version)
+	return p.do(nil, "set current", func() error { return p.Store.SetCurrent(app, version) })
 }
 
 func (p *process) RemoveRelease(app string, version int) error {
-	if err := p.act("remove release"); err != nil {
-		return err
-	}
-	return p.Store.RemoveRelease(app, version)
+	return p.do(nil, "remove release", func() error { return p.Store.RemoveRelease(app, version) })
 }
 
-func (p *process) Lock(app string, holder api.Lock) (agent.Unlocker, *api.Lock, error) {
-	if err := p.act("lock"); err != nil {
-		return nil, nil, err
-	}
-	lock, other, err := p.Store.Lock(app, holder)
-	if lock != nil {
-		p.held = append(p.held, lock)
-	}
+func (p *process) Lock(app string, holder api.Lock) (lock agent.Unlocker, other *api.Lock, err error) {
+	err = p.do(nil, "lock", func() (err error) {
+		lock, other, err = p.Store.Lock(app, holder)
+		if lock != nil {
+			p.held = append(p.held, lock)
+		}
+		return err
+	})
 	return lock, other, err
 }
 
-func (p *process) Begin(app, request string) (agent.Journal, bool, error) {
-	if err := p.act("open the journal"); err != nil {
-		return nil, false, err
+func (p *process) Begin(app, request string) (j agent.Journal, existed bool, err error) {
+	err = p.do(nil, "open the journal", func() (err error) {
+		j, existed, err = p.Store.Begin(app, request)
+		return err
+	})
+	if err != nil && j != nil {
+		_ = j.Close()
 	}
-	j, existed, err := p.Store.Begin(app, request)
 	return journal{j, p}, existed, err
 }
 
@@ -179,12 +271,9 @@ type journal struct {
 }
 
 func (j journal) Write(entry agent.Entry) error {
-	name := "journal"
+	name := "journal entry"
 	if entry.Mark != nil {
-		name += " " + entry.Mark.Step + " " + entry.Mark.State
+		name = "journal " + entry.Mark.Step + " " + entry.Mark.State
 	}
-	if err := j.p.act(name); err != nil {
-		return err
-	}
-	return j.Journal.Write(entry)
+	return j.p.do(nil, name, func() error { return j.Journal.Write(entry) })
 }

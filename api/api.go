@@ -16,6 +16,7 @@
 //	POST   /v1/apps/{app}/releases               ReleaseRequest, answered by events
 //	GET    /v1/apps/{app}/releases/{id}          the same events again; id is a request id or vN; ?offset=N skips N events
 //	DELETE /v1/apps/{app}/releases/{id}          cancel at the next safe point; answered by Verdict when undone
+//	POST   /v1/apps/{app}/promote                PromoteRequest, answered by events
 //	POST   /v1/apps/{app}/rollback               RollbackRequest, answered by events
 //	/v2/{app}/...                                the OCI distribution API, push side, of that app alone
 //

@@ -24,6 +24,8 @@ type ReleaseDocument struct {
 	Procfile string `json:"procfile,omitempty"` // the file's text
 	AppJSON  string `json:"app_json,omitempty"` // the file's text
 	Checks   string `json:"checks,omitempty"`   // the text of CHECKS, Dokku's old form of healthchecks
+	// NginxTemplate is the text of nginx.conf.sigil.
+	NginxTemplate string `json:"nginx_template,omitempty"`
 	// Config is dokku.hcl's config block. A key of the last release that is
 	// no longer named is unset; a key never named is left alone.
 	Config map[string]string `json:"config,omitempty"`
@@ -90,6 +92,12 @@ type RegistryAuth struct {
 
 func (RegistryAuth) String() string   { return "registry credentials" }
 func (RegistryAuth) GoString() string { return "registry credentials" }
+
+// PromoteRequest is the body of POST /v1/apps/{app}/promote.
+type PromoteRequest struct {
+	From     string `json:"from"` // the app whose image is taken
+	LockWait int    `json:"lock_wait,omitempty"`
+}
 
 // RollbackRequest is the body of POST /v1/apps/{app}/rollback.
 type RollbackRequest struct {

@@ -29,6 +29,9 @@ type Plan struct {
 	Ship     *PlannedShip `json:"ship,omitempty"` // filled in by the client
 	Warnings []string     `json:"warnings,omitempty"`
 	URLs     []string     `json:"urls,omitempty"` // where the app answers, or would
+	// Decided says which builder makes the image, and which file decided that and more:
+	// "dockerfile: there is a Dockerfile", "project.toml: build.builder". Filled in by the client.
+	Decided []string `json:"decided,omitempty"`
 }
 
 // Empty tells that applying the plan would do nothing at all.

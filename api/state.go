@@ -46,7 +46,9 @@ type Release struct {
 	Domains     []string       `json:"domains,omitempty"`
 	Ports       []string       `json:"ports,omitempty"`
 	RollbackOf  int            `json:"rollback_of,omitempty"`
-	Healthy     bool           `json:"healthy"`
+	// PromotedFrom is the release whose image this is: "staging v7".
+	PromotedFrom string `json:"promoted_from,omitempty"`
+	Healthy      bool   `json:"healthy"`
 }
 
 // StepTime is how long one step took.

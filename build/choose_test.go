@@ -26,6 +26,13 @@ func TestChoose(t *testing.T) {
 		{"named without a file", manifest.Build{Builder: "dockerfile"}, nil, "dockerfile", "named in dokku.hcl", ""},
 		{"nothing", manifest.Build{}, fstest.MapFS{"index.html": file}, "", "", "no Dockerfile"},
 		{"a folder", manifest.Build{}, fstest.MapFS{"Dockerfile/x": file}, "", "", "no Dockerfile"},
+		{"a language", manifest.Build{}, fstest.MapFS{"package.json": file}, "pack", "there is a package.json", ""},
+		{"a pattern", manifest.Build{Context: "src"}, fstest.MapFS{"src/Shop.csproj": file}, "pack", "there is a src/Shop.csproj", ""},
+		{"elsewhere", manifest.Build{}, fstest.MapFS{"client/package.json": file}, "", "", "no Dockerfile"},
+		{"its folder", manifest.Build{Dir: "client"}, fstest.MapFS{"client/package.json": file}, "pack", "there is a client/package.json", ""},
+		{"a list", manifest.Build{}, fstest.MapFS{".buildpacks": file}, "pack", "there is a .buildpacks", ""},
+		{"a block", manifest.Build{Pack: manifest.PackBuild{Builder: "x/y"}}, nil, "pack", "dokku.hcl has build { pack }", ""},
+		{"a Dockerfile before a language", manifest.Build{}, fstest.MapFS{"Dockerfile": file, "go.mod": file}, "dockerfile", "there is a Dockerfile", ""},
 		{"unknown", manifest.Build{Builder: "herokuish"}, nil, "", "", "herokuish"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -38,6 +38,9 @@ type App struct {
 	ProcfileText string
 	AppJSONText  string
 	ChecksText   string // CHECKS as it stands, where it counts
+	// NginxTemplate is the text of nginx.conf.sigil, or of the file that the property
+	// nginx-conf-sigil-path names.
+	NginxTemplate string
 
 	said said // who said what, for Explain
 }

@@ -51,10 +51,11 @@ func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
 	l.addFiles()
 	l.settle()
 	l.settleEmptyProcfile()
+	l.readTemplate()
 	l.compare()
 	l.app.said = l.said
 	found := l.given
-	for _, s := range []*source{l.procfile, l.appJSON, l.project, l.checks, l.hcl} {
+	for _, s := range []*source{l.procfile, l.appJSON, l.project, l.checks, l.hcl, l.template} {
 		if s != nil {
 			found = append(found, s.result()...)
 		}
@@ -65,6 +66,11 @@ func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
 	return l.app, found
 }
 
+const (
+	templateName     = "nginx.conf.sigil"
+	templateProperty = "nginx-conf-sigil-path"
+)
+
 // loader holds the files of a project while they are read; a source is nil where
 // there is no file.
 type loader struct {
@@ -73,7 +79,7 @@ type loader struct {
 	said  said
 	given Diagnostics // of flags and variables
 
-	procfile, appJSON, project, checks, hcl *source
+	procfile, appJSON, template, project, checks, hcl *source
 }
 
 // open reads a file of the project. ok is false when it is missing or refused; what
@@ -110,6 +116,25 @@ func (l *loader) readAppJSON() {
 	}
 	l.app.AppJSON, l.appJSON = parseAppJSON(appJSONName, text)
 	l.app.AppJSONText = string(text)
+}
+
+// readTemplate reads the app's own nginx template, which travels as it is.
+func (l *loader) readTemplate() {
+	name := l.app.Nginx[templateProperty]
+	named := name != ""
+	if !named {
+		name = templateName
+	}
+	text, s, ok := l.open(name)
+	if ok {
+		s = newSource(name, text)
+		l.app.NginxTemplate = s.text
+	}
+	if !ok && s == nil && named {
+		s = newSource(name, nil)
+		s.whole(Mistake, "there is no such file in the project", "nginx."+templateProperty+" names it")
+	}
+	l.template = s
 }
 
 // settleEmptyProcfile takes an empty Procfile for none where the image itself says

@@ -17,7 +17,7 @@ import (
 func documentOf(o Options, project *Project, image *build.Image) (api.ReleaseDocument, error) {
 	app := project.App
 	document := api.ReleaseDocument{Image: api.Image{ID: image.ID}, Builder: app.Build.Builder, Source: project.Source,
-		Procfile: app.ProcfileText, AppJSON: app.AppJSONText, Checks: app.ChecksText, Config: maps.Clone(app.Config), Declared: declaredOf(app)}
+		Procfile: app.ProcfileText, AppJSON: app.AppJSONText, Checks: app.ChecksText, NginxTemplate: app.NginxTemplate, Config: maps.Clone(app.Config), Declared: declaredOf(app)}
 	var missing []string
 	for _, name := range app.Secrets {
 		value, ok := o.Getenv(name)

@@ -77,8 +77,12 @@ func (p *Prepared) plan(ctx context.Context) error {
 		}
 		slices.Sort(request.Exposed)
 	}
-	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil || p.Plan.Empty() || p.registry() != "" {
+	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil {
 		return err
+	}
+	p.Plan.Decided = p.Project.decided
+	if p.Plan.Empty() || p.registry() != "" {
+		return nil
 	}
 	ship, err := transferTo(o, p.host).Lacking(ctx, p.Project.Name, p.image)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -50,6 +51,8 @@ type Project struct {
 	App    *manifest.App
 	Name   string // of the app
 	Source api.Source
+	// decided says which builder was chosen and which file chose it.
+	decided []string
 }
 
 // Load reads the project. Advice goes to the report; mistakes are the error, all of
@@ -172,6 +175,10 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 		return nil, err
 	}
 	project.App.Build.Builder = name
+	project.decided = []string{name + ": " + why}
+	if toml := project.App.Project; toml != nil && name == "pack" && len(toml.Decides) > 0 {
+		project.decided = append(project.decided, "project.toml: "+strings.Join(toml.Decides, ", "))
+	}
 	var image *build.Image
 	err = o.step("build", "Build "+project.Name+" with "+name+" ("+why+")", func() (string, error) {
 		image, err = builder.Build(ctx, build.Request{Dir: project.Dir, App: project.App, Name: project.Name,

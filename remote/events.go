@@ -27,6 +27,11 @@ func (c *Client) Rollback(ctx context.Context, app, requestID string, request ap
 	return c.change(ctx, app, requestID, "", appPath(app)+"/rollback", "roll back "+app, request, each)
 }
 
+// Promote asks for another app's image and follows it as Release does.
+func (c *Client) Promote(ctx context.Context, app, requestID string, request api.PromoteRequest, each func(api.Event)) (api.Verdict, error) {
+	return c.change(ctx, app, requestID, "", appPath(app)+"/promote", "promote "+request.From+" to "+app, request, each)
+}
+
 // Follow reads the events of a request (or of a release, vN) from an offset: the
 // number of events that the caller has already seen.
 func (c *Client) Follow(ctx context.Context, app, id string, offset int, each func(api.Event)) (api.Verdict, error) {

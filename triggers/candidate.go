@@ -13,3 +13,10 @@ func (w *Walk) Candidate(ctx context.Context, plugin, trigger string, args []str
 	}
 	return installed.Execute(ctx, plugin, installed.file(plugin, trigger), args, streams)
 }
+
+// Config returns the CONFIG_ variables, KEY=VALUE, that an installed plugin's hooks get.
+func (w *Walk) Config(plugin string) []string {
+	installed := *w
+	installed.folder = "available"
+	return installed.config(plugin, installed.userValues())
+}

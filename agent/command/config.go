@@ -16,9 +16,15 @@ import (
 // configCommands are the rows of this noun.
 func configCommands() []Command {
 	return []Command{
-		{"config:get", "(<app>|--global) KEY", "Display a global or app-specific config value", configGet},
+		{"config", "(<app>|--global)", "Show keys and values of an app or of the host", configShow},
+		{"config:bundle", "[--merged] (<app>|--global)", "Write a tar with a file for each config var", configBundle},
+		{"config:clear", "[--no-restart] (<app>|--global)", "Clear all config vars", configClear},
+		{"config:export", "[--format FORMAT] [--merged] (<app>|--global)", "Export the config vars for a program to read", configExport},
+		{"config:get", "[--quoted] (<app>|--global) KEY", "Display a global or app-specific config value", configGet},
+		{"config:import", "[--no-restart] [--replace] [--format envfile|json] (<app>|--global)", "Set the config vars that standard input holds", configImport},
+		{"config:keys", "[--merged] (<app>|--global)", "Show the keys of an app or of the host", configKeys},
 		{"config:set", "[--no-restart] [--encoded] (<app>|--global) KEY1=VALUE1 [KEY2=VALUE2 ...]", "Set one or more config vars", configSet},
-		{"config:show", "(<app>|--global)", "Show keys and values of an app or of the host", configShow},
+		{"config:show", "[--merged] (<app>|--global)", "Show keys and values of an app or of the host", configShow},
 		{"config:unset", "[--no-restart] (<app>|--global) KEY1 [KEY2 ...]", "Unset one or more config vars", configUnset},
 	}
 }
@@ -173,7 +179,7 @@ func configGet(ctx context.Context, call *Call) error {
 		return &Exit{Code: 1}
 	}
 	if quoted {
-		value = "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
+		value = singleQuoted(value)
 	}
 	_, err = fmt.Fprintln(call.Out, value)
 	return err
@@ -185,21 +191,9 @@ func configShow(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	settings, err := call.Host.Settings.Read(app)
+	env, err := call.env(app, merged)
 	if err != nil {
-		return fmt.Errorf("read the config of %s: %w", app, err)
-	}
-	env := settings.Env
-	if merged && app != "--global" {
-		global, err := call.Host.Settings.Read("--global")
-		if err != nil {
-			return fmt.Errorf("read the global config: %w", err)
-		}
-		env = maps.Clone(global.Env)
-		if env == nil {
-			env = map[string]string{}
-		}
-		maps.Copy(env, settings.Env)
+		return err
 	}
 	if !call.Quiet {
 		name := app

@@ -125,6 +125,18 @@ func (e *Engine) Stop(ctx context.Context, ref string, grace time.Duration) erro
 	return wrap("stop the container "+ref, err)
 }
 
+// Resume starts a container that Stop has stopped, with a restart policy again.
+func (e *Engine) Resume(ctx context.Context, ref, restart string) error {
+	policy, err := restartPolicy(restart)
+	if err != nil {
+		return fmt.Errorf("start the container %s again: %w", ref, err)
+	}
+	if _, err := e.api.ContainerUpdate(ctx, ref, client.ContainerUpdateOptions{RestartPolicy: &policy}); err != nil {
+		return wrap("start the container "+ref+" again", err)
+	}
+	return e.Start(ctx, ref)
+}
+
 // removing is how long another's removal of the same container is waited for.
 const removing = 30 * time.Second
 

@@ -36,6 +36,28 @@ func (i *installer) program() error {
 		}
 		i.did("linked %s", Link)
 	}
+	return i.names()
+}
+
+// Names are the further names of the program, which plugins call (PLUGIN-CONTRACT 5.9).
+func Names() []string { return []string{"plugn", "pluginhook", "sshcommand", "sigil"} }
+
+// names links them beside the program. Another's program of such a name stays.
+func (i *installer) names() error {
+	for _, name := range Names() {
+		place := filepath.Join(filepath.Dir(Link), name)
+		if to, err := os.Readlink(place); err == nil && to == Program {
+			continue
+		}
+		if exists(place) {
+			i.Say("%s is another program's and stays; plugins that call %s get that one", place, name)
+			continue
+		}
+		if err := os.Symlink(Program, place); err != nil {
+			return fmt.Errorf("link %s: %w", place, err)
+		}
+		i.did("linked %s", place)
+	}
 	return nil
 }
 

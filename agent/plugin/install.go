@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -63,7 +64,7 @@ func (m *Manager) check(wanted Wanted) (source, string, error) {
 	if err := checkName(opInstall, name); err != nil {
 		return from, "", err
 	}
-	if m.isCore(name) || isCoreName(name) {
+	if m.isCore(name) || slices.Contains(CoreNames(), name) {
 		return from, "", api.Errorf(api.Refused, opInstall, "%s is the name of a plugin of the core", name).WithHint("--name NAME gives it another")
 	}
 	return from, name, checkCommittish(opInstall, wanted.Committish)
@@ -100,15 +101,21 @@ func (m *Manager) again(ctx context.Context, from source, name string, wanted Wa
 			WithHint("plugin:uninstall %s first, or --name NAME gives the new one another name", name)
 	}
 	m.say("Plugin %s already installed", name)
+	renewed := &renewal{}
 	if wanted.Committish != "" {
-		if err := m.replace(ctx, name, wanted.Committish, "install"); err != nil {
+		var err error
+		if renewed, err = m.renew(ctx, name, wanted.Committish); err != nil {
 			return err
 		}
 	}
-	if wanted.SkipTrigger || wanted.Committish != "" || m.isEnabled(name) {
-		return nil
+	if wanted.SkipTrigger || wanted.Committish == "" && m.isEnabled(name) {
+		return renewed.end()
 	}
-	return m.candidate(ctx, name, "install")
+	err := m.candidate(ctx, name, "install")
+	if err != nil {
+		err = errors.Join(err, renewed.takeBack())
+	}
+	return errors.Join(err, renewed.end())
 }
 
 // InstallAll runs the install trigger of every plugin.

@@ -22,6 +22,7 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 	"github.com/dokku-push/dokku-push/internal/dirlock"
+	"github.com/dokku-push/dokku-push/internal/run"
 	"github.com/dokku-push/dokku-push/triggers"
 )
 
@@ -158,6 +159,9 @@ func Code(err error) int {
 	}
 	if failed, ok := errors.AsType[*triggers.Failure](err); ok {
 		return failed.Code
+	}
+	if ended, ok := errors.AsType[*run.ExitError](err); ok {
+		return ended.Code
 	}
 	return 1
 }

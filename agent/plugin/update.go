@@ -8,111 +8,152 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/triggers"
 )
 
 const opUpdate = "update the plugin"
 
 // Update brings one plugin, or all that are not the core's when name is empty, to what
-// their repositories say now, and then runs every plugin's update trigger. A version that
-// is no plugin, or whose own trigger fails, is taken back.
+// their repositories say now, and then runs every plugin's update trigger. Where one cannot
+// be brought to its new version none is; a plugin whose own trigger fails is taken back.
 func (m *Manager) Update(ctx context.Context, name, committish string) error {
-	names, err := m.toUpdate(name, committish)
+	names, err := m.toUpdate(ctx, name, committish)
 	if err != nil {
 		return err
 	}
 	return m.change(ctx, opUpdate, func() error {
+		var all []*renewal
 		for _, one := range names {
-			if err := m.replace(ctx, one, committish, "update"); err != nil {
+			renewed, err := m.renew(ctx, one, committish)
+			if err != nil {
+				for _, earlier := range all {
+					err = errors.Join(err, earlier.takeBack(), earlier.end())
+				}
 				return err
 			}
+			all = append(all, renewed)
 		}
-		return m.fire(ctx, "update")
+		err := m.fire(ctx, "update")
+		for _, renewed := range all {
+			if failed, ok := errors.AsType[*triggers.Failure](err); ok && failed.Plugin == renewed.name {
+				err = errors.Join(err, renewed.takeBack())
+			}
+			err = errors.Join(err, renewed.end())
+		}
+		return err
 	})
 }
 
 // Pull is Update of one plugin without a trigger: `plugn update`.
 func (m *Manager) Pull(ctx context.Context, name, committish string) error {
-	if _, err := m.toUpdate(name, committish); err != nil || name == "" {
-		return errors.Join(err, checkName(opUpdate, name))
+	if err := checkName(opUpdate, name); err != nil {
+		return err
 	}
-	return m.change(ctx, opUpdate, func() error { return m.replace(ctx, name, committish, "") })
+	if _, err := m.toUpdate(ctx, name, committish); err != nil {
+		return err
+	}
+	return m.change(ctx, opUpdate, func() error {
+		renewed, err := m.renew(ctx, name, committish)
+		if err != nil {
+			return err
+		}
+		return renewed.end()
+	})
 }
 
-func (m *Manager) toUpdate(name, committish string) ([]string, error) {
-	if name == "" {
-		all, err := m.List(context.Background())
-		if err != nil {
-			return nil, err
-		}
-		var names []string
-		for _, one := range all {
-			if !one.Core {
-				names = append(names, one.Name)
+func (m *Manager) toUpdate(ctx context.Context, name, committish string) ([]string, error) {
+	if name != "" {
+		for _, err := range []error{m.checkOwn(opUpdate, name), m.checkInstalled(opUpdate, name), checkCommittish(opUpdate, committish)} {
+			if err != nil {
+				return nil, err
 			}
 		}
-		return names, nil
+		return []string{name}, nil
 	}
-	return []string{name}, errors.Join(m.checkOwn(opUpdate, name), m.checkInstalled(opUpdate, name), checkCommittish(opUpdate, committish))
+	all, err := m.List(ctx)
+	var names []string
+	for _, one := range all {
+		if !one.Core {
+			names = append(names, one.Name)
+		}
+	}
+	return names, err
 }
 
-// replace makes the new version beside the one that is there and puts it in its place. If
-// the plugin's own trigger then fails, the former one comes back.
-func (m *Manager) replace(ctx context.Context, name, committish, trigger string) (err error) {
+// renewal is a plugin in its new version, and its former one for as long as it may have to
+// come back.
+type renewal struct {
+	name, place   string
+	work          string // empty: nothing was renewed
+	fresh, former string
+}
+
+// renew makes the new version beside the one that is there and puts it in its place.
+func (m *Manager) renew(ctx context.Context, name, committish string) (*renewal, error) {
 	if !isRepository(m.available(name)) {
 		m.say("Plugin %s is no git repository: it is not updated", name)
-		return nil
+		return &renewal{}, nil
 	}
 	work, err := m.workFolder()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	fresh, former := filepath.Join(work, "new"), filepath.Join(work, "former")
-	if err := copyTree(opUpdate, m.available(name), fresh); err != nil {
-		return err
-	}
-	if committish == "" {
-		if text, err := os.ReadFile(filepath.Join(fresh, pinFile)); err == nil {
-			committish = strings.TrimSpace(string(text))
-		}
-		if err := checkCommittish(opUpdate, committish); err != nil {
-			return err
-		}
-	}
-	pinned, err := pull(ctx, fresh, committish)
+	r := &renewal{name: name, place: m.available(name), work: work, fresh: filepath.Join(work, "new"), former: filepath.Join(work, "former")}
+	pinned, err := m.advance(ctx, r, committish)
 	if err != nil {
-		return err
+		return nil, errors.Join(err, r.end())
 	}
 	if pinned {
 		m.say("Plugin %s is pinned to a commit: name a committish to update it", name)
-		return nil
+		return &renewal{}, r.end()
 	}
-	if err := inspect(opUpdate, fresh, name); err != nil {
-		return err
+	if err := os.Rename(r.place, r.former); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", opUpdate, err), r.end())
 	}
-	if _, err := describe(opUpdate, fresh, name); err != nil {
-		return err
+	if err := os.Rename(r.fresh, r.place); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", opUpdate, err), os.Rename(r.former, r.place), r.end())
 	}
 	m.say("Plugin %s updated", name)
-	return m.swap(ctx, name, fresh, former, trigger)
+	return r, nil
 }
 
-// swap puts a new version in a plugin's place and keeps the former one until its trigger
-// went well.
-func (m *Manager) swap(ctx context.Context, name, fresh, former, trigger string) error {
-	place := m.available(name)
-	if err := os.Rename(place, former); err != nil {
-		return fmt.Errorf("%s: %w", opUpdate, err)
+// advance makes the new version: a copy with what the install trigger has made in it, and
+// the repository's files of now.
+func (m *Manager) advance(ctx context.Context, r *renewal, committish string) (pinned bool, err error) {
+	if err := copyTree(opUpdate, r.place, r.fresh); err != nil {
+		return false, err
 	}
-	if err := os.Rename(fresh, place); err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", opUpdate, err), os.Rename(former, place))
+	if committish == "" {
+		if text, err := os.ReadFile(filepath.Join(r.fresh, pinFile)); err == nil {
+			committish = strings.TrimSpace(string(text))
+		}
+		if err := checkCommittish(opUpdate, committish); err != nil {
+			return false, err
+		}
 	}
-	if trigger != "install" || m.isEnabled(name) {
+	pinned, err = pull(ctx, r.fresh, committish)
+	if err != nil || pinned {
+		return pinned, err
+	}
+	if err := inspect(opUpdate, r.fresh, r.name); err != nil {
+		return false, err
+	}
+	_, err = describe(opUpdate, r.fresh, r.name)
+	return false, err
+}
+
+// takeBack puts the former version in its place again.
+func (r *renewal) takeBack() error {
+	if r.work == "" {
 		return nil
 	}
-	if err := m.candidate(ctx, name, trigger); err != nil {
-		return errors.Join(api.Errorf(api.HookFailed, opUpdate, "%w", err), os.Rename(place, fresh), os.Rename(former, place))
+	return errors.Join(os.Rename(r.place, r.fresh), os.Rename(r.former, r.place))
+}
+
+// end forgets the version that is not in its place.
+func (r *renewal) end() error {
+	if r.work == "" {
+		return nil
 	}
-	return nil
+	return os.RemoveAll(r.work)
 }

@@ -41,6 +41,7 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /v1/apps/{app}/releases", s.guarded("git-receive-pack", s.release))
 	mux.HandleFunc("GET /v1/apps/{app}/releases/{id}", s.guarded("apps:report", s.follow))
 	mux.HandleFunc("DELETE /v1/apps/{app}/releases/{id}", s.guarded("git-receive-pack", s.cancel))
+	mux.HandleFunc("POST /v1/apps/{app}/promote", s.guarded("git-receive-pack", s.promote))
 	mux.HandleFunc("POST /v1/apps/{app}/rollback", s.guarded("ps:rebuild", s.rollback))
 	mux.HandleFunc("/v2/{app}/", s.guarded("git-receive-pack", s.blobs))
 	mux.HandleFunc("GET /v2/{$}", func(http.ResponseWriter, *http.Request) {})
@@ -202,6 +203,31 @@ func (s *Server) rollback(w http.ResponseWriter, r *http.Request, app string) {
 	}
 	s.submit(w, r, agent.DocumentDigest(api.ReleaseDocument{}), agent.Change{App: app, Request: id, Kind: agent.Rollback,
 		Release: body.Release, By: s.By, LockWait: time.Duration(body.LockWait) * time.Second})
+}
+
+// promote runs another app's image under this one's settings. Who asks must be allowed to
+// look at the other.
+func (s *Server) promote(w http.ResponseWriter, r *http.Request, app string) {
+	id, err := requestOf(r)
+	var body api.PromoteRequest
+	if err == nil {
+		err = decode(w, r, &body)
+	}
+	if err == nil && body.From == app {
+		err = api.Errorf(api.Usage, "promote", "%s cannot be promoted to itself", app)
+	}
+	if err == nil {
+		err = s.Host.Exists(body.From)
+	}
+	if err == nil {
+		err = s.Host.May(r.Context(), s.By, body.From, "apps:report", body.From)
+	}
+	if err != nil {
+		refuse(w, statusOf(err), err)
+		return
+	}
+	s.submit(w, r, agent.DocumentDigest(api.ReleaseDocument{}), agent.Change{App: app, Request: id, Kind: agent.Promote, From: body.From,
+		By: s.By, LockWait: time.Duration(body.LockWait) * time.Second})
 }
 
 // submit starts a change unless its request id is known already, and streams it.

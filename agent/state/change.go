@@ -17,8 +17,8 @@ import (
 
 const errIsDir = syscall.EISDIR
 
-// Read returns an app's settings; its maps are never nil. "--global" has Env and
-// Domains alone. An app that does not exist is agent.ErrNotFound.
+// Read returns an app's settings; its maps are never nil. "--global" has Env,
+// Domains and Properties alone. An app that does not exist is agent.ErrNotFound.
 func (s *Store) Read(app string) (agent.Settings, error) {
 	settings := agent.Settings{Env: map[string]string{}, Scale: map[string]int{}, Properties: map[string]string{}}
 	if !s.exists(app) {
@@ -86,7 +86,8 @@ type part struct {
 func (s *Store) parts(app string, of ...agent.Settings) []part {
 	parts := []part{{s.Places.Env(app), 0o600, readEnv, func(from agent.Settings) ([]byte, error) { return FormatEnv(from.Env) }}}
 	if app == global {
-		return append(parts, part{filepath.Join(s.Places.Root, "VHOST"), 0o644, readDomains, domainsText})
+		parts = append(parts, part{filepath.Join(s.Places.Root, "VHOST"), 0o644, readDomains, domainsText})
+		return append(parts, s.properties(app, of)...)
 	}
 	parts = append(parts,
 		part{s.Places.Vhost(app), 0o644, readDomains, domainsText},
@@ -98,6 +99,11 @@ func (s *Store) parts(app string, of ...agent.Settings) []part {
 		s.promoted(app, "app.json", func(of *agent.Settings) *string { return &of.AppJSON }),
 		s.promoted(app, "nginx.conf.sigil", func(of *agent.Settings) *string { return &of.Template }),
 	)
+	return append(parts, s.properties(app, of)...)
+}
+
+// properties are the files of the known properties.
+func (s *Store) properties(app string, of []agent.Settings) (parts []part) {
 	for _, name := range s.propertyNames(app, of) {
 		plugin, key := splitProperty(name)
 		parts = append(parts, part{s.Places.Property(plugin, app, key), 0o600,
@@ -206,8 +212,8 @@ func (s *Store) edits(app string, before, after agent.Settings) ([]edit, error) 
 			return nil, fmt.Errorf("%s is not a property that is part of the settings", name)
 		}
 	}
-	if app == global && len(after.Scale)+len(after.Ports)+len(after.Properties)+len(after.Procfile)+len(after.AppJSON)+len(after.Template) > 0 {
-		return nil, errors.New("a host has an env and domains and no other settings")
+	if app == global && len(after.Scale)+len(after.Ports)+len(after.Procfile)+len(after.AppJSON)+len(after.Template) > 0 {
+		return nil, errors.New("a host has an env, domains and properties and no other settings")
 	}
 	var edits []edit
 	for _, part := range s.parts(app, before, after) {

@@ -59,8 +59,9 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 	return engine.take(ctx, store, id, request)
 }
 
-// Export takes an image out of the engine that another builder has left there, by its
-// id and under the tag of ImageName. Errors are as Build's.
+// Export takes an image out of the engine that another builder has left there under the
+// tag of ImageName. id is its config digest; who does not know it gives none, and the
+// engine sends what this machine lacks of it each time. Errors are as Build's.
 func (b Builder) Export(ctx context.Context, id string, request build.Request) (*build.Image, error) {
 	store, err := openStore(b.CacheDir)
 	if err != nil {
@@ -85,7 +86,7 @@ func (e *engine) take(ctx context.Context, s *store, id string, request build.Re
 		return nil, err
 	}
 	s.trim(image)
-	return &build.Image{Image: image, ID: id}, nil
+	return &build.Image{Image: image, ID: image.id}, nil
 }
 
 // ImageName is the tag that keeps an app's image in the engine.

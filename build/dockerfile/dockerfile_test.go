@@ -166,6 +166,23 @@ func TestSaveGivesTheSameImage(t *testing.T) {
 	}
 }
 
+// TestExport: an image that is known by its tag alone is the same one.
+func TestExport(t *testing.T) {
+	b := newBench(t, map[string]string{"Dockerfile": "FROM " + base + "\nCOPY a /a\n", "a": "1"})
+	built := b.build()
+	for _, cache := range []string{b.cache, t.TempDir()} { // every layer is known, none is
+		again, err := Builder{CacheDir: cache}.Export(t.Context(), "", b.request)
+		if err != nil || again.ID != built.ID {
+			t.Fatalf("got %+v, %v, want %s", again, err, built.ID)
+		}
+		if want, err := built.Digest(); err != nil {
+			t.Fatal(err)
+		} else if got, err := again.Digest(); err != nil || got != want {
+			t.Errorf("manifest %s, %v, want %s", got, err, want)
+		}
+	}
+}
+
 func TestPullGivesTheSameID(t *testing.T) {
 	b := newBench(t, map[string]string{"Dockerfile": "FROM " + base + "\nCOPY a.txt /a\nCMD [\"cat\", \"/a\"]\n", "a.txt": "a"})
 	built := b.build()

@@ -17,7 +17,8 @@ import (
 )
 
 // export takes an image's config, manifest and unknown layers out of the
-// engine and records them; missing is a layer to take even if it is known.
+// engine and records them; missing is a layer to take even if it is known. Without an
+// id it is the image that the tag names.
 //
 // docker save writes every layer of the image, whatever changed. docker push
 // sends only what the other side lacks, so the engine is asked to push to a
@@ -28,7 +29,7 @@ func (e *engine) export(ctx context.Context, s *store, id, tag string, missing v
 	if e.local() {
 		r, err := e.push(ctx, s, id, tag, missing)
 		if err == nil {
-			return r, s.putRecord(id, r)
+			return r, s.putRecord(digestOf(r.Config), r)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -39,7 +40,7 @@ func (e *engine) export(ctx context.Context, s *store, id, tag string, missing v
 	if err != nil {
 		return nil, errors.Join(pushing, err)
 	}
-	return r, s.putRecord(id, r)
+	return r, s.putRecord(digestOf(r.Config), r)
 }
 
 // local says whether the engine may reach a listener on 127.0.0.1.
@@ -92,6 +93,9 @@ func (e *engine) push(ctx context.Context, s *store, id, tag string, missing v1.
 // tagAs gives the image another name. Engines with the containerd store do not
 // know an image by its config digest; there the app's tag leads to it.
 func (e *engine) tagAs(ctx context.Context, id, tag, reference string) error {
+	if id == "" {
+		id = tag
+	}
 	_, err := e.docker.ImageTag(ctx, client.ImageTagOptions{Source: id, Target: reference})
 	if err != nil {
 		_, err = e.docker.ImageTag(ctx, client.ImageTagOptions{Source: tag, Target: reference})

@@ -27,7 +27,8 @@ type engineImage struct {
 	host     string // of the engine, for evicted layers
 }
 
-// image returns the image with that id, exported now or before.
+// image returns the image with that id, exported now or before; without an id the one
+// that the tag names, exported now.
 func (e *engine) image(ctx context.Context, s *store, id, tag string) (*engineImage, error) {
 	r, ok := s.record(id)
 	if !ok {
@@ -40,7 +41,7 @@ func (e *engine) image(ctx context.Context, s *store, id, tag string) (*engineIm
 	if err != nil {
 		return nil, err
 	}
-	image := &engineImage{id: id, tag: tag, record: r, manifest: manifest, store: s, host: e.docker.DaemonHost()}
+	image := &engineImage{id: digestOf(r.Config), tag: tag, record: r, manifest: manifest, store: s, host: e.docker.DaemonHost()}
 	image.Image, err = partial.CompressedToImage(core{image})
 	return image, err
 }

@@ -167,13 +167,14 @@ func (r *receiver) putManifest(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// received returns the record of the image with that id.
+// received returns the record of the image with that id, or without an id of the one
+// image that came.
 func (r *receiver) received(id string) (*record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, got := range r.manifests {
 		manifest, err := got.manifest()
-		if err != nil || manifest.Config.Digest.String() != id {
+		if err != nil || len(manifest.Layers) == 0 || id != "" && manifest.Config.Digest.String() != id {
 			continue // an index, or another platform's manifest
 		}
 		config, err := r.store.takeConfig(manifest.Config.Digest)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,4 +89,14 @@ func (e *engine) ContainerWait(ctx context.Context, id string, options client.Co
 		}
 	}()
 	return client.ContainerWaitResult{Result: ended, Error: failed}
+}
+
+// containerd says whether the engine keeps images in containerd's store, as newer ones
+// do. An engine that does not answer is found out by the next thing asked of it.
+func containerd(ctx context.Context, docker *client.Client) bool {
+	answer, err := docker.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return false
+	}
+	return slices.Contains(answer.Info.DriverStatus, [2]string{"driver-type", "io.containerd.snapshotter.v1"})
 }

@@ -22,7 +22,7 @@ func failure(ctx context.Context, err error, settings cnb.BuildOptions) error {
 	e := &api.Error{Code: api.BuildFailed, Op: "build", Message: plain(err.Error()), Cause: err}
 	if status := statusForm.FindStringSubmatch(e.Message); status != nil {
 		code, _ := strconv.Atoi(status[1]) // three digits at most
-		e.Message, e.Hint = ended(code, settings.Builder)
+		e.Message, e.Hint = ended(code, settings)
 		return e
 	}
 	switch {
@@ -40,20 +40,24 @@ func failure(ctx context.Context, err error, settings cnb.BuildOptions) error {
 }
 
 // ended says what an exit code of the lifecycle means: the tens are its phase.
-func ended(code int, builder string) (message, hint string) {
+func ended(code int, settings cnb.BuildOptions) (message, hint string) {
 	const above = "what it printed stands above"
+	storing := above
+	if settings.Publish {
+		storing += "; it speaks to the registry from a container of the builder image, with that image's certificates"
+	}
 	switch {
 	case code == 20:
-		return "no buildpack of " + builder + " wants this app",
+		return "no buildpack of " + settings.Builder + " wants this app",
 			"the lines above say what each looked for; name buildpacks in dokku.hcl, write a Dockerfile, or choose another builder image"
 	case code/10 == 2:
 		return "a buildpack failed while it looked whether it wants this app", above
 	case code/10 == 3 || code/10 == 4:
-		return "the lifecycle could not read the former image or the cache", above
+		return "the lifecycle could not read the former image or the cache", storing
 	case code/10 == 5:
 		return "a buildpack failed", above
 	case code/10 == 6:
-		return "the lifecycle could not export the image", above
+		return "the lifecycle could not export the image", storing
 	case code == 137:
 		return "the build was killed (137)", "was there enough memory?"
 	}

@@ -76,7 +76,7 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 	if err != nil {
 		return nil, failure(ctx, err, settings)
 	}
-	image, err := b.take(ctx, request, filepath.Join(report, "report.toml"))
+	image, err := b.take(ctx, docker, request, filepath.Join(report, "report.toml"))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (b Builder) run(ctx context.Context, docker *client.Client, said *story, se
 }
 
 // take finds the image that the lifecycle's report names.
-func (b Builder) take(ctx context.Context, request build.Request, file string) (*build.Image, error) {
+func (b Builder) take(ctx context.Context, docker *client.Client, request build.Request, file string) (*build.Image, error) {
 	var report struct {
 		Image struct {
 			ID     string `toml:"image-id"`
@@ -109,6 +109,9 @@ func (b Builder) take(ctx context.Context, request build.Request, file string) (
 	}
 	if b.Registry == "" {
 		id := "sha256:" + strings.TrimPrefix(report.Image.ID, "sha256:")
+		if containerd(ctx, docker) {
+			id = "" // what the engine calls the id there is the manifest's digest
+		}
 		return dockerfile.Builder{DockerHost: b.DockerHost, CacheDir: b.CacheDir}.Export(ctx, id, request)
 	}
 	reference, err := name.NewDigest(b.Registry + "@" + report.Image.Digest)

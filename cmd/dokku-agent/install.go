@@ -2,9 +2,7 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -42,8 +40,7 @@ func (p *program) install(args []string) int {
 
 // keys says who may deploy: keys add NAME [FILE], keys list.
 func (p *program) keys(args []string) int {
-	root := placesFromEnvironment().Root
-	file := keys.File{Path: filepath.Join(root, ".ssh", "authorized_keys"), Command: filepath.Join(root, ".sshcommand")}
+	file := keys.At(placesFromEnvironment().Root)
 	switch {
 	case len(args) == 1 && args[0] == "list":
 		known, err := file.List()
@@ -55,11 +52,11 @@ func (p *program) keys(args []string) int {
 		}
 		return 0
 	case (len(args) == 2 || len(args) == 3) && args[0] == "add":
-		text, err := p.keyText(args[2:])
+		shown, text, err := keys.Read(args[2:], p.in)
 		if err != nil {
 			return p.fail(fmt.Errorf("read the key: %w", err))
 		}
-		fingerprint, err := file.Add(args[1], text)
+		fingerprint, err := file.Add(args[1], shown, text)
 		if err != nil {
 			return p.fail(err)
 		}
@@ -72,14 +69,6 @@ func (p *program) keys(args []string) int {
 		return 0
 	}
 	return p.usage()
-}
-
-// keyText reads a public key from the file named, else from standard input.
-func (p *program) keyText(file []string) ([]byte, error) {
-	if len(file) == 0 || file[0] == "-" {
-		return io.ReadAll(io.LimitReader(p.in, 64<<10))
-	}
-	return os.ReadFile(file[0])
 }
 
 // domain sets the global domains, under which apps get theirs.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 )
 
@@ -27,8 +26,8 @@ func main() {
 // run is the program; the exit code is its answer.
 func run(ctx context.Context, args []string, stdin *os.File, stdout *os.File, stderr io.Writer) int {
 	program := program{ctx: ctx, self: args, in: stdin, out: stdout, err: stderr}
-	if filepath.Base(args[0]) == "dokku" {
-		return program.dokku(args[1:])
+	if code, known := program.byName(); known {
+		return code
 	}
 	if len(args) < 2 {
 		return program.usage()
@@ -37,6 +36,8 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout *os.File, st
 	switch args[1] {
 	case "dokku":
 		return program.dokku(rest)
+	case "shim":
+		return program.shim(rest)
 	case "serve":
 		return program.serve(rest)
 	case "watch":

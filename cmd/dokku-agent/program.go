@@ -73,7 +73,7 @@ func (p *program) dokku(args []string) int {
 		return p.fail(err)
 	}
 	defer parts.close()
-	submit := p.submit(parts.host)
+	submit := submit(parts.host)
 	call := &entry.Entry{Host: parts.host, Submit: submit, In: p.in, Out: p.out, Err: p.err,
 		HTTP: func(ctx context.Context, by agent.Caller) error {
 			server := &serve.Server{Host: parts.host, Store: parts.store, By: by, Submit: submit}
@@ -83,7 +83,7 @@ func (p *program) dokku(args []string) int {
 }
 
 // submit starts `dokku-agent apply` in a session of its own.
-func (p *program) submit(host *agent.Host) func(context.Context, agent.Change) error {
+func submit(host *agent.Host) func(context.Context, agent.Change) error {
 	return func(_ context.Context, change agent.Change) error {
 		self, err := os.Executable()
 		if err != nil {

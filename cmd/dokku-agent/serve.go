@@ -242,9 +242,9 @@ func (p *program) sshServer(e embedded, places agent.Places) (*serve.SSH, string
 	if err != nil {
 		return nil, "", err
 	}
-	file := keys.File{Path: filepath.Join(places.Root, ".ssh", "authorized_keys"), Command: filepath.Join(places.Root, ".sshcommand")}
+	file := keys.At(places.Root)
 	if _, known := file.Find(client.PublicKey()); !known {
-		if _, err := file.Add("admin", ssh.MarshalAuthorizedKey(client.PublicKey())); err != nil {
+		if _, err := file.Add("admin", clientFile, ssh.MarshalAuthorizedKey(client.PublicKey())); err != nil {
 			return nil, "", err
 		}
 	}

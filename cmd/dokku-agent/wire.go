@@ -13,6 +13,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/checks"
+	"github.com/dokku-push/dokku-push/agent/core"
 	"github.com/dokku-push/dokku-push/agent/docker"
 	"github.com/dokku-push/dokku-push/agent/nft"
 	"github.com/dokku-push/dokku-push/agent/nginx"
@@ -28,6 +29,10 @@ type parts struct {
 	host  *agent.Host
 	store *store.Store
 	proxy *nginx.Nginx
+	core  core.Core
+	// asked is the walk of what plugins fire (`plugn trigger`): beside what host.Walk has,
+	// the core does there what the agent does itself in its own deploys and commands.
+	asked walk
 	close func()
 }
 
@@ -61,12 +66,11 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	if err != nil {
 		return nil, api.Errorf(api.Precondition, "connect to the engine", "%w", err).WithHint("is Docker running?")
 	}
-	exportVariables(places)
+	exportVariables(places, config.Embedded)
 	helper := rootHelper(config.Helper)
 	files := &state.Store{Places: places}
 	blobs := &store.Store{Dir: places.Blobs()}
 	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Settings: files, Ledger: files,
-		Walk:    walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment()}},
 		Checker: &checks.Checker{Containers: engine}, Blobs: blobs, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
 	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
@@ -91,7 +95,10 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	} else {
 		host.Traffic = &nft.Reload{Places: places}
 	}
-	return &parts{host: host, store: blobs, proxy: proxy, close: func() { _ = engine.Close() }}, nil
+	all := core.Core{Host: host, Submit: submit(host)}
+	host.Walk = walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: core.Handlers(all)}}
+	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: core.AskedByPlugins(all)}}
+	return &parts{host: host, store: blobs, proxy: proxy, core: all, asked: asked, close: func() { _ = engine.Close() }}, nil
 }
 
 // rootHelper calls the helper that may change nginx and the address map, for an
@@ -113,8 +120,12 @@ func rootHelper(argv []string) func(ctx context.Context, verb string, input []by
 
 // exportVariables puts what plugins are promised into the environment
 // (PLUGIN-CONTRACT 2.2). A value that the caller set stays.
-func exportVariables(places agent.Places) {
-	plugins, core := places.Plugins(), places.CorePlugins()
+func exportVariables(places agent.Places, embedded bool) {
+	plugins, corePlugins := places.Plugins(), places.CorePlugins()
+	self, _ := os.Executable() // empty: the functions ask the program that was laid out
+	if bin := binFolder(places); embedded && !strings.HasPrefix(os.Getenv("PATH"), bin+":") {
+		_ = os.Setenv("PATH", bin+":"+os.Getenv("PATH")) // fails never for a valid name
+	}
 	distro := "debian"
 	if text, err := os.ReadFile("/etc/os-release"); err == nil {
 		for line := range strings.Lines(string(text)) {
@@ -127,8 +138,8 @@ func exportVariables(places agent.Places) {
 	for _, pair := range [][2]string{
 		{"DOKKU_ROOT", places.Root}, {"DOKKU_HOST_ROOT", places.Root}, {"DOKKU_LIB_ROOT", places.Lib},
 		{"PLUGIN_PATH", plugins}, {"PLUGIN_AVAILABLE_PATH", filepath.Join(plugins, "available")}, {"PLUGIN_ENABLED_PATH", filepath.Join(plugins, "enabled")},
-		{"PLUGIN_CORE_PATH", core}, {"PLUGIN_CORE_AVAILABLE_PATH", filepath.Join(core, "available")}, {"PLUGIN_CORE_ENABLED_PATH", filepath.Join(core, "enabled")},
-		{"DOKKU_SYSTEM_USER", "dokku"}, {"DOKKU_SYSTEM_GROUP", "dokku"}, {"DOKKU_API_VERSION", "1"},
+		{"PLUGIN_CORE_PATH", corePlugins}, {"PLUGIN_CORE_AVAILABLE_PATH", filepath.Join(corePlugins, "available")}, {"PLUGIN_CORE_ENABLED_PATH", filepath.Join(corePlugins, "enabled")},
+		{"DOKKU_SHIM_BIN", self}, {"DOKKU_SYSTEM_USER", "dokku"}, {"DOKKU_SYSTEM_GROUP", "dokku"}, {"DOKKU_API_VERSION", "1"},
 		{"DOKKU_NOT_IMPLEMENTED_EXIT", "10"}, {"DOKKU_VALID_EXIT", "0"}, {"DOKKU_PID", fmt.Sprint(os.Getpid())},
 		{"DOCKER_BIN", "docker"}, {"DOKKU_LOGS_DIR", places.Logs}, {"DOKKU_LOGS_HOST_DIR", places.Logs},
 		{"DOKKU_EVENTS_LOGFILE", filepath.Join(places.Logs, "events.log")}, {"DOKKU_DISTRO", distro}, {"DOKKU_CONTAINER_LABEL", "dokku"},
@@ -167,6 +178,11 @@ type walk struct{ *triggers.Walk }
 // Trigger gives plugins the environment of this moment: the entry program adds to it
 // whom it found out to be asking, and for what.
 func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
-	now := triggers.Walk{Path: w.Path, Env: triggers.Environment()}
+	now := w.now()
 	return now.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
+}
+
+// now is the walk with the environment of this moment.
+func (w walk) now() *triggers.Walk {
+	return &triggers.Walk{Path: w.Path, Env: triggers.Environment(), Core: w.Core}
 }

@@ -138,6 +138,9 @@ func (c *client) releases(ctx context.Context) error {
 		if r.RollbackOf != 0 {
 			kind += " to v" + strconv.Itoa(r.RollbackOf)
 		}
+		if r.PromotedFrom != "" {
+			kind += " of " + r.PromotedFrom
+		}
 		revision := r.Source.Revision[:min(10, len(r.Source.Revision))]
 		if r.Source.Dirty {
 			revision += "+"
@@ -167,6 +170,30 @@ func (c *client) rollback(ctx context.Context) error {
 		return err
 	}
 	verdict, err := connection.Rollback(ctx, app, id, request, c.options.Report)
+	if err != nil {
+		return c.noVerdict(err)
+	}
+	return c.verdict(verdict, app)
+}
+
+// promote runs the image of one app under another one's settings: what was tested is
+// what goes live.
+func (c *client) promote(ctx context.Context) error {
+	if len(c.args) != 2 {
+		return api.Errorf(api.Usage, "", "promote takes two apps, not %q", c.args).WithHint("dokku-push promote staging production")
+	}
+	c.options.App = c.args[1]
+	connection, app, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	id, err := push.NewRequest()
+	if err != nil {
+		return err
+	}
+	request := api.PromoteRequest{From: c.args[0], LockWait: int(c.options.LockWait.Seconds())}
+	verdict, err := connection.Promote(ctx, app, id, request, c.options.Report)
 	if err != nil {
 		return c.noVerdict(err)
 	}

@@ -38,6 +38,7 @@ func table() []command {
 		{"status", "", "what runs, and what became of the last request", 0, with(hostFlags), (*client).status},
 		{"releases", "", "the releases, oldest first", 0, with(hostFlags), (*client).releases},
 		{"rollback", "[vN]", "back to the last other image, or to vN, with its env and formation", 1, with(hostFlags, waitFlag), (*client).rollback},
+		{"promote", "FROM TO", "run the image of the app FROM under the settings of the app TO", 2, with(hostFlags, waitFlag), (*client).promote},
 		{"drift", "", "what differs between the current release and what runs; exit 2 if anything does", 0, with(hostFlags, formatFlag), (*client).drift},
 		{"doctor", "", "whether the host is ready for deploys; exit 78 if not", 0, with(hostFlags, formatFlag), (*client).doctor},
 		{"logs", "[-- ARGS]", "the app's output; -t follows it", anyNumber, with(hostFlags, tailFlag), (*client).logs},

@@ -54,9 +54,11 @@ var table = map[string]rule{
 	"agent/store":   {ours: []string{"agent", "api", "internal/..."}, modules: []string{ggcr, "golang.org/x/sys"}},
 	"agent/checks":  {ours: []string{"agent", "api", "manifest", "triggers", "internal/..."}},
 	"agent/keys":    {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
+	"agent/plugin":  {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"github.com/BurntSushi/toml"}},
 	"agent/doctor":  {ours: []string{"agent", "api", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
 	"agent/install": {ours: append([]string{"agent", "api", "triggers", "internal/..."}, adapters...), modules: []string{"golang.org/x/crypto/"}},
-	"agent/command": {ours: append([]string{"agent", "api", "manifest", "triggers"}, adapters...)},
+	"agent/command": {ours: append([]string{"agent", "agent/plugin", "api", "manifest", "triggers"}, adapters...)},
+	"agent/core":    {ours: append([]string{"agent", "agent/command", "api", "manifest", "triggers", "internal/..."}, adapters...)},
 	"agent/entry":   {ours: []string{"agent", "agent/command", "api", "triggers", "internal/..."}},
 	"agent/serve":   {ours: append([]string{"agent", "agent/doctor", "agent/entry", "api", "manifest"}, adapters...), modules: []string{"golang.org/x/crypto/"}},
 
@@ -65,6 +67,7 @@ var table = map[string]rule{
 
 	"internal/run":        {modules: []string{"golang.org/x/sys"}},
 	"internal/atomicfile": {modules: []string{"golang.org/x/sys"}},
+	"internal/dirlock":    {},
 	"internal/redact":     {},
 }
 

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +69,23 @@ func TestPack(t *testing.T) {
 	t.Logf("a one-line change sent %d layers, %d bytes, and took %s", layers, bytes, second.Took)
 	if layers != 1 || bytes > 64<<10 {
 		t.Errorf("a one-line change sent %d layers and %d bytes, want one small layer", layers, bytes)
+	}
+}
+
+// TestPackProcesses: without a Procfile the image's process types are the app's.
+func TestPackProcesses(t *testing.T) {
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	dir, app := packApp(t, h)
+	if err := os.Remove(filepath.Join(dir, "Procfile")); err != nil {
+		t.Fatal(err)
+	}
+	pushed(t, h.Push(t, dir, "--app", app))
+	answers(t, h, app, "/", "Hello, buildpacks, first")
+	if worker := container(t, status(t, h, dir, app), "worker", 1); worker.Status != "running" {
+		t.Errorf("worker %+v", worker)
+	}
+	if path := docker(t, "inspect", "--format", "{{json .Path}}{{json .Config.Entrypoint}}{{json .Config.Cmd}}", app+".worker.1"); !strings.Contains(path, "/cnb/process/worker") {
+		t.Errorf("the worker runs %s", path)
 	}
 }
 

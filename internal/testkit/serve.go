@@ -109,6 +109,13 @@ func (h *Host) App(t testing.TB, base string) string {
 // connection of its own.
 func (h *Host) Get(t testing.TB, app, path string) (status int, body string) {
 	t.Helper()
+	status, body, _ = h.Ask(t, app, path)
+	return status, body
+}
+
+// Ask is Get with the answer's header.
+func (h *Host) Ask(t testing.TB, app, path string) (status int, body string, header http.Header) {
+	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, "http://"+h.HTTP+path, nil)
 	must(t, "ask "+app, err)
 	request.Host = app + ".localhost"
@@ -119,7 +126,7 @@ func (h *Host) Get(t testing.TB, app, path string) (status int, body string) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	must(t, "ask "+app, err)
-	return response.StatusCode, string(text)
+	return response.StatusCode, string(text), response.Header
 }
 
 // hostID finds the id of the host in a state folder; empty when it has none yet.

@@ -71,6 +71,7 @@ func Plan(out io.Writer, plan api.Plan) error {
 			fmt.Fprintf(&text, "  %s\n", clean(line))
 		}
 	}
+	section("Built by", plan.Decided)
 	var changes, runs []string
 	for _, change := range plan.Changes {
 		changes = append(changes, signs[change.Action]+" "+sentence(change))
