@@ -24,6 +24,7 @@ type Host struct {
 	Traffic    Traffic
 	Walk       Walk
 	Checker    Checker
+	Registries Registries
 	Blobs      Blobs
 	Settings   SettingsStore
 	Ledger     Ledger
@@ -52,6 +53,8 @@ type Images interface {
 	Untag(ctx context.Context, name string) error
 	// Names lists tags and digest references of a repository ("dokku/app").
 	Names(ctx context.Context, repository string) ([]string, error)
+	// Dangling lists the images that have no name and carry every label.
+	Dangling(ctx context.Context, labels map[string]string) ([]Image, error)
 }
 
 // Image is what the engine says of an image.
@@ -95,6 +98,8 @@ type Containers interface {
 	Logs(ctx context.Context, ref string, options LogOptions, out io.Writer) error
 	// Exec runs a command in a running container; its output goes to out.
 	Exec(ctx context.Context, ref string, command []string, out io.Writer) (exit int, err error)
+	// Enter is Exec with all three streams.
+	Enter(ctx context.Context, ref string, command []string, streams Streams) (exit int, err error)
 	// Run attaches to a container that was created, starts it, copies streams
 	// and returns its exit code. With a TTY in its spec, out carries both.
 	Run(ctx context.Context, ref string, streams Streams) (exit int, err error)
@@ -285,6 +290,15 @@ type Pull interface {
 	// Missing lists blobs that were asked for and are not there.
 	Missing() []string
 	Close() error
+}
+
+// Registries keeps what the engine's own client says to image registries.
+type Registries interface {
+	// Login checks a password with a registry and keeps it among the files of the
+	// user that the agent runs as.
+	Login(ctx context.Context, server, user, password string) error
+	// Logout forgets it. One that is not known is no error.
+	Logout(ctx context.Context, server string) error
 }
 
 // Checker tells whether one container is ready.

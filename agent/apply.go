@@ -84,6 +84,9 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	if err := r.load(ctx); err != nil {
 		return failed(err)
 	}
+	if err := r.allowed(); err != nil {
+		return failed(err)
+	}
 	if same, err := r.unchanged(ctx); err != nil {
 		return failed(err)
 	} else if same {
@@ -101,6 +104,19 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	verdict := r.verdictFor(r.recorded, true)
 	verdict.Error = hooks
 	return verdict
+}
+
+// allowed refuses a change of an app that somebody has locked (apps:lock), and the restart
+// of a process type that is not there.
+func (r *run) allowed() error {
+	app := r.change.App
+	if r.settings.Properties["apps/locked"] != "" {
+		return api.Errorf(api.Locked, "deploy", "%s is locked", app).WithHint("whoever locked it knows why; apps:unlock %s", app)
+	}
+	if process := r.change.Process; process != "" && r.settings.Scale[process] == 0 {
+		return api.Errorf(api.Precondition, string(r.change.Kind), "%s runs no process of the type %q", app, process)
+	}
+	return nil
 }
 
 // skips tells which steps a kind of change has no use for.

@@ -42,6 +42,7 @@ type Change struct {
 	From     string              // Kind Promote: the other app
 	Image    string              // Kind Tag: the image's name
 	Scale    map[string]int      // Kind Scale
+	Process  string              // Kind Restart: only containers of this process type; empty: all
 	By       Caller
 	LockWait time.Duration
 	RunURL   string

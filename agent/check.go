@@ -14,6 +14,10 @@ import (
 // defaultWait is how long a process without any check must have run (PLUGIN-CONTRACT 6.4).
 const defaultWait = 10 * time.Second
 
+// leastUptime is how long a container must have run whose checks are switched off: one
+// that exits at once is a failure all the same.
+const leastUptime = 300 * time.Millisecond
+
 // check waits until every new container is ready. They are checked at the same
 // time; the first that fails ends the deploy, with what it had to say.
 func (r *run) check(ctx context.Context) error {
@@ -108,7 +112,7 @@ func (r *run) probe(i instance) Probe {
 		}
 	}
 	if r.checksOff("disabled", i.Process) || r.checksOff("skipped", i.Process) {
-		probe.Wait, probe.Port = 0, 0
+		probe.Wait, probe.Port = leastUptime, 0
 		return probe
 	}
 	for _, check := range r.appJSON.Healthchecks[i.Process] {

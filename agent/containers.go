@@ -191,7 +191,7 @@ func (r *run) parallel(process string) int {
 }
 
 // sortContainers splits what there is into what stays and what goes, and returns
-// what is to be made. Only a change of scale keeps anything.
+// what is to be made.
 func (r *run) sortContainers(running []Container) []instance {
 	have := map[string]bool{}
 	for _, c := range running {
@@ -202,7 +202,7 @@ func (r *run) sortContainers(running []Container) []instance {
 		if i.Process == "web" {
 			i.Port = envPort(c.Env)
 		}
-		stays := r.change.Kind == Scale && c.Running && c.Name == i.finalName(r.change.App) && i.Index <= r.settings.Scale[i.Process]
+		stays := r.keeps(i.Process) && c.Running && c.Name == i.finalName(r.change.App) && i.Index <= r.settings.Scale[i.Process]
 		if stays {
 			have[i.label()] = true
 			r.kept = append(r.kept, i)
@@ -222,6 +222,12 @@ func (r *run) sortContainers(running []Container) []instance {
 	// web first: it is the one that people look at in the output.
 	sort.SliceStable(wanted, func(a, b int) bool { return wanted[a].Process == "web" && wanted[b].Process != "web" })
 	return wanted
+}
+
+// keeps tells whether what runs of a process type already stays: when only the scale
+// changes, or when another process type is restarted.
+func (r *run) keeps(process string) bool {
+	return r.change.Kind == Scale || r.change.Kind == Restart && r.change.Process != "" && r.change.Process != process
 }
 
 // create makes one container.

@@ -513,8 +513,8 @@ func (c checker) Check(ctx context.Context, _ agent.Probe, _ func(string)) error
 	c.mu.Lock()
 	hung := false
 	if !c.dead {
-		c.acts = append(c.acts, act{"check", true})
-		hung = len(c.acts) == c.process.fault.at && c.process.fault.how == hangs
+		c.did = append(c.did, act{"check", true})
+		hung = len(c.did) == c.process.fault.at && c.process.fault.how == hangs
 	}
 	c.mu.Unlock()
 	if hung {

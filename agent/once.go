@@ -5,70 +5,34 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
+// Once is a command that runs once in a new container of an app's current release. A
+// single word that names a process type runs that one's command.
+type Once struct {
+	Command []string
+	Env     map[string]string // over the app's own
+	Type    string            // com.dokku.container-type: run or cron; empty: run
+	Name    string            // after APP.TYPE.; empty: a random number
+	Labels  map[string]string // beside the usual ones
+	Input   bool              // it reads its standard input
+	Gone    bool              // the engine removes it when it ends
+}
+
 // RunOnce runs a command in a new container of the app's current release and returns
-// its exit code. A single word that names a process type runs that one's command.
-// The container is removed whatever happens.
+// its exit code. The container is removed whatever happens.
 func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra map[string]string, streams Streams) (int, error) {
-	current, err := h.currentRecord(app)
+	id, _, err := h.prepareOnce(ctx, app, Once{Command: command, Env: extra, Input: streams.In != nil}, streams.Err)
 	if err != nil {
 		return 0, err
-	}
-	if current == nil {
-		return 0, api.Errorf(api.Precondition, "run", "App %s has not been deployed", app)
-	}
-	settings, err := h.Settings.Read(app)
-	if err != nil {
-		return 0, fmt.Errorf("read the settings of %s: %w", app, err)
-	}
-	global, err := h.Settings.Read("--global")
-	if err != nil {
-		return 0, fmt.Errorf("read the global settings: %w", err)
-	}
-	image, err := h.Images.Image(ctx, current.Run)
-	if err != nil {
-		return 0, fmt.Errorf("look at the image of the release: %w", err)
-	}
-	runs := commandIn(image, command)
-	if len(command) == 1 && settings.Procfile != "" {
-		if procfile, found := manifest.ParseProcfile("Procfile", []byte(settings.Procfile)); !found.Failed() {
-			if line, ok := procfile.Command(command[0]); ok {
-				runs = startOf(image, command[0], line)
-			}
-		}
-	}
-	var answer limitedBuffer
-	if err := h.Walk.Trigger(ctx, "docker-args-run", []string{app, tag}, Streams{Out: &answer, Err: streams.Err}); err != nil {
-		return 0, api.Errorf(api.Precondition, "run the trigger docker-args-run", "%w", err)
-	}
-	args, err := SplitWords(answer.String())
-	if err != nil {
-		return 0, api.Errorf(api.Precondition, "read the answer of docker-args-run", "%w: %s", err, strings.TrimSpace(answer.String()))
-	}
-	own, err := declaredArgs(settings, optionsRun)
-	if err != nil {
-		return 0, err
-	}
-	env := cloned(global.Env)
-	maps.Copy(env, settings.Env)
-	maps.Copy(env, extra)
-	random := make([]byte, 4)
-	if _, err := rand.Read(random); err != nil {
-		return 0, err
-	}
-	name := fmt.Sprintf("%s.run.%d", app, binary.BigEndian.Uint32(random))
-	env["DYNO"] = strings.TrimPrefix(name, app+".")
-	id, err := h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env,
-		Labels: h.labels(app, "run"), Args: slices.Concat(own, args), Init: true, Stdin: streams.In != nil})
-	if err != nil {
-		return 0, fmt.Errorf("create the container: %w", err)
 	}
 	exit, err := h.Containers.Run(ctx, id, streams)
 	if removeErr := h.Containers.Remove(context.WithoutCancel(ctx), id); err == nil {
@@ -78,6 +42,100 @@ func (h *Host) RunOnce(ctx context.Context, app string, command []string, extra 
 		return exit, fmt.Errorf("run %s: %w", strings.Join(command, " "), err)
 	}
 	return exit, nil
+}
+
+// RunDetached starts a command in a new container and leaves it to itself. It returns the
+// container's name.
+func (h *Host) RunDetached(ctx context.Context, app string, once Once, problems io.Writer) (name string, err error) {
+	id, name, err := h.prepareOnce(ctx, app, once, problems)
+	if err != nil {
+		return "", err
+	}
+	if err := h.Containers.Start(ctx, id); err != nil {
+		_ = h.Containers.Remove(context.WithoutCancel(ctx), id) // what stays, cleanup removes
+		return "", fmt.Errorf("start the container: %w", err)
+	}
+	return name, nil
+}
+
+// prepareOnce creates the container of a command.
+func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems io.Writer) (id, name string, err error) {
+	current, err := h.currentRecord(app)
+	if err != nil {
+		return "", "", err
+	}
+	if current == nil {
+		return "", "", api.Errorf(api.Precondition, "run", "App %s has not been deployed", app)
+	}
+	settings, err := h.Settings.Read(app)
+	if err != nil {
+		return "", "", fmt.Errorf("read the settings of %s: %w", app, err)
+	}
+	global, err := h.Settings.Read("--global")
+	if err != nil {
+		return "", "", fmt.Errorf("read the global settings: %w", err)
+	}
+	image, err := h.Images.Image(ctx, current.Run)
+	if err != nil {
+		return "", "", fmt.Errorf("look at the image of the release: %w", err)
+	}
+	args, err := h.onceArgs(ctx, app, settings, problems)
+	if err != nil {
+		return "", "", err
+	}
+	if once.Gone {
+		args = append([]string{"--rm"}, args...)
+	}
+	if once.Type == "" {
+		once.Type = "run"
+	}
+	if once.Name == "" {
+		random := make([]byte, 4)
+		if _, err := rand.Read(random); err != nil {
+			return "", "", err
+		}
+		once.Name = strconv.FormatUint(uint64(binary.BigEndian.Uint32(random)), 10)
+	}
+	env := cloned(global.Env)
+	maps.Copy(env, settings.Env)
+	maps.Copy(env, once.Env)
+	env["DYNO"] = once.Type + "." + once.Name
+	labels := h.labels(app, once.Type)
+	maps.Copy(labels, once.Labels)
+	runs := onceStart(image, settings, once.Command)
+	name = app + "." + once.Type + "." + once.Name
+	id, err = h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env,
+		Labels: labels, Args: args, Init: true, Stdin: once.Input})
+	if err != nil {
+		return "", "", fmt.Errorf("create the container: %w", err)
+	}
+	return id, name, nil
+}
+
+// onceStart is what a command runs, or the process type of that name.
+func onceStart(image Image, settings Settings, command []string) start {
+	if len(command) == 1 && settings.Procfile != "" {
+		if procfile, found := manifest.ParseProcfile("Procfile", []byte(settings.Procfile)); !found.Failed() {
+			if line, ok := procfile.Command(command[0]); ok {
+				return startOf(image, command[0], line)
+			}
+		}
+	}
+	return commandIn(image, command)
+}
+
+// onceArgs are the docker options of run: the app's own, then the plugins'.
+func (h *Host) onceArgs(ctx context.Context, app string, settings Settings, problems io.Writer) ([]string, error) {
+	var answer limitedBuffer
+	if err := h.Walk.Trigger(ctx, "docker-args-run", []string{app, tag}, Streams{Out: &answer, Err: problems}); err != nil {
+		return nil, api.Errorf(api.Precondition, "run the trigger docker-args-run", "%w", err)
+	}
+	args, err := SplitWords(answer.String())
+	if err != nil {
+		return nil, api.Errorf(api.Precondition, "read the answer of docker-args-run", "%w: %s", err, strings.TrimSpace(answer.String()))
+	}
+	own, err := declaredArgs(settings, optionsRun)
+	return slices.Concat(own, args), err
 }
 
 // Tags lists the tags of the app's images, with what they name.

@@ -168,6 +168,9 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 		plan.Retire = append(plan.Retire, i.label())
 	}
 	slices.Sort(plan.Retire)
+	for _, s := range steps() {
+		plan.Steps = append(plan.Steps, api.PlannedStep{Name: s.name, Title: s.title, Undone: s.undo != nil && !s.commits})
+	}
 	plan.Runs = r.plannedRuns(o)
 	plan.Warnings = r.plannedWarnings(ctx, o)
 	var err error

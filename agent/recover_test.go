@@ -32,12 +32,12 @@ func TestKilledAnywhere(t *testing.T) {
 				if p.run(func(h *agent.Host) { _, _ = h.Apply(context.Background(), deploy(w, release)) }) {
 					break
 				}
-				if last, ok := strings.CutPrefix(p.acts[max(0, dieAt-2)].name, "journal "); ok {
+				if last, ok := strings.CutPrefix(p.acts[max(0, dieAt-2)], "journal "); ok {
 					begun[last] = true
 				}
 				_ = recoverApp(t, w, dieAt%7+1)
 				must(t, recoverApp(t, w, 0))
-				t.Run(fmt.Sprintf("%d-%s", dieAt, p.acts[dieAt-1].name), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%d-%s", dieAt, p.acts[dieAt-1]), func(t *testing.T) {
 					outcome(t, w, release, before, after)
 				})
 				was, told := observed(t, w), journals(t, w)

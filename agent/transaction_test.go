@@ -236,7 +236,7 @@ func TestHookFails(t *testing.T) {
 		}
 	})
 	for _, c := range w.containers {
-		if c.Image != "sha256:image2-after-request-2/predeploy" {
+		if c.Image != "sha256:image2-after-shop/request-2/predeploy" {
 			t.Errorf("%s runs %s", c.Name, c.Image)
 		}
 	}

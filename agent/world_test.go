@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,21 +86,29 @@ func (w *world) places() agent.Places {
 }
 
 // process is one process of the agent. Whatever it asks of the world or does to it is an
-// act; the one numbered dieAt never happens, nor any after it, as if it had been killed.
+// act; of those that change something the one numbered dieAt never happens, nor any act
+// after it, as if it had been killed.
 type process struct {
 	*world
 	*state.Store
 	dieAt int
 	fault fault
 	dead  bool
-	acts  []act
+	acts  []string // those that change something
+	did   []act    // those that ask too
 	held  []agent.Unlocker
 }
 
-// act is something that a process has done. One that waits can be cancelled.
+// act is something that a process has asked or done. One that waits can be cancelled.
 type act struct {
 	name  string
 	waits bool
+}
+
+// asks tells an act that changes nothing.
+func asks(name string) bool {
+	verb, _, _ := strings.Cut(name, " ")
+	return slices.Contains([]string{"look", "list", "ask", "baseline", "give", "check", "trigger"}, verb) && name != "check the site"
 }
 
 // mode is how an act goes wrong.
@@ -189,15 +198,19 @@ func (p *process) next(ctx context.Context, name string) (mode, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.dead {
-		p.acts = append(p.acts, act{name, ctx != nil})
-		p.dead = len(p.acts) == p.dieAt || len(p.acts) == p.fault.at && p.fault.how == killedBefore
+		p.did = append(p.did, act{name, ctx != nil})
+		if !asks(name) {
+			p.acts = append(p.acts, name)
+			p.dead = len(p.acts) == p.dieAt
+		}
+		p.dead = p.dead || len(p.did) == p.fault.at && p.fault.how == killedBefore
 	}
 	if p.dead {
 		runtime.Goexit()
 	}
 	switch {
-	case p.fault.at == 0 || len(p.acts) < p.fault.at:
-	case p.fault.how == diskFull && ctx == nil && fills(name), p.fault.how != diskFull && len(p.acts) == p.fault.at:
+	case p.fault.at == 0 || len(p.did) < p.fault.at:
+	case p.fault.how == diskFull && ctx == nil && fills(name), p.fault.how != diskFull && len(p.did) == p.fault.at:
 		return p.fault.how, nil
 	}
 	return "", p.world.fails[name]

@@ -20,15 +20,16 @@ type Plan struct {
 	State string `json:"state"`
 	// Document is the release document's fingerprint, made with a key of the host's
 	// own: two equal ones ask for the same thing, and nothing can be guessed from one.
-	Document string       `json:"document"`
-	Changes  []PlanChange `json:"changes,omitempty"`
-	Nginx    string       `json:"nginx,omitempty"` // text diff of the app's nginx file
-	Runs     []PlannedRun `json:"runs,omitempty"`  // triggers and scripts, in order
-	Start    []string     `json:"start,omitempty"` // containers: web.1
-	Retire   []string     `json:"retire,omitempty"`
-	Ship     *PlannedShip `json:"ship,omitempty"` // filled in by the client
-	Warnings []string     `json:"warnings,omitempty"`
-	URLs     []string     `json:"urls,omitempty"` // where the app answers, or would
+	Document string        `json:"document"`
+	Changes  []PlanChange  `json:"changes,omitempty"`
+	Nginx    string        `json:"nginx,omitempty"` // text diff of the app's nginx file
+	Steps    []PlannedStep `json:"steps,omitempty"` // of the transaction, in order
+	Runs     []PlannedRun  `json:"runs,omitempty"`  // triggers and scripts, in order
+	Start    []string      `json:"start,omitempty"` // containers: web.1
+	Retire   []string      `json:"retire,omitempty"`
+	Ship     *PlannedShip  `json:"ship,omitempty"` // filled in by the client
+	Warnings []string      `json:"warnings,omitempty"`
+	URLs     []string      `json:"urls,omitempty"` // where the app answers, or would
 	// Decided says which builder makes the image, and which file decided that and more:
 	// "dockerfile: there is a Dockerfile", "project.toml: build.builder". Filled in by the client.
 	Decided []string `json:"decided,omitempty"`
@@ -88,6 +89,14 @@ type PlannedRun struct {
 	Command string   `json:"command,omitempty"` // of a script
 	// Final says that what it does cannot be undone by a failing deploy.
 	Final bool `json:"final,omitempty"`
+}
+
+// PlannedStep is one step of the transaction.
+type PlannedStep struct {
+	Name  string `json:"name"` // as in events
+	Title string `json:"title"`
+	// Undone says that the step changes something which is taken back when a later one fails.
+	Undone bool `json:"undone"`
 }
 
 // PlannedShip is what would be sent.

@@ -137,3 +137,20 @@ func (e *Engine) Names(ctx context.Context, repository string) ([]string, error)
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// Dangling lists the images that have no name and carry every label.
+func (e *Engine) Dangling(ctx context.Context, labels map[string]string) ([]agent.Image, error) {
+	filters := client.Filters{}.Add("dangling", "true")
+	for key, value := range labels {
+		filters = filters.Add("label", key+"="+value)
+	}
+	found, err := e.api.ImageList(ctx, client.ImageListOptions{Filters: filters})
+	if err != nil {
+		return nil, wrap("list the images without a name", err)
+	}
+	var images []agent.Image
+	for _, item := range found.Items {
+		images = append(images, agent.Image{ID: item.ID, Labels: item.Labels, Size: item.Size})
+	}
+	return images, nil
+}

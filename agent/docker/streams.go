@@ -63,8 +63,14 @@ func (e *Engine) Logs(ctx context.Context, ref string, options agent.LogOptions,
 
 // Exec runs a command in a running container; its output goes to out.
 func (e *Engine) Exec(ctx context.Context, ref string, command []string, out io.Writer) (int, error) {
+	return e.Enter(ctx, ref, command, agent.Streams{Out: out, Err: out})
+}
+
+// Enter runs a command in a running container with the three streams and returns its exit
+// code.
+func (e *Engine) Enter(ctx context.Context, ref string, command []string, streams agent.Streams) (int, error) {
 	doing := "run a command in the container " + ref
-	created, err := e.api.ExecCreate(ctx, ref, client.ExecCreateOptions{Cmd: command, AttachStdout: true, AttachStderr: true})
+	created, err := e.api.ExecCreate(ctx, ref, client.ExecCreateOptions{Cmd: command, AttachStdin: streams.In != nil, AttachStdout: true, AttachStderr: true})
 	if err != nil {
 		return 0, wrap(doing, err)
 	}
@@ -72,7 +78,7 @@ func (e *Engine) Exec(ctx context.Context, ref string, command []string, out io.
 	if err != nil {
 		return 0, wrap(doing, err)
 	}
-	err = e.copy(ctx, attached.HijackedResponse, false, agent.Streams{Out: out, Err: out})
+	err = e.copy(ctx, attached.HijackedResponse, false, streams)
 	if err != nil {
 		return 0, wrap(doing, err)
 	}

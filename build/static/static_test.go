@@ -74,7 +74,7 @@ func mustFail(t *testing.T, r build.Request, want string) {
 	t.Helper()
 	_, err := Builder{CacheDir: t.TempDir()}.Build(t.Context(), r)
 	e := api.AsError(err)
-	if e == nil || e.Code != api.BuildFailed || !strings.Contains(e.Message, want) {
+	if e == nil || e.Code != api.BuildFailed || !strings.Contains(e.Error(), want) {
 		t.Errorf("want build_failed with %q, got %v", want, err)
 	}
 }
@@ -373,7 +373,7 @@ func TestBases(t *testing.T) {
 		checkOnBase(t, r, ours)
 
 		r.Arch = "s390x"
-		mustFail(t, r, "base image base-layout is for linux/arm64, linux/amd64")
+		mustFail(t, r, "open the image base-layout: it is for linux/arm64, linux/amd64")
 	}
 }
 
@@ -394,7 +394,7 @@ func TestTarBaseAndMismatch(t *testing.T) {
 	checkOnBase(t, r, base)
 
 	r.Arch = "arm64"
-	mustFail(t, r, "base image ./base.tar is for linux/amd64, the host runs linux/arm64")
+	mustFail(t, r, "open the image ./base.tar: it is for linux/amd64, the host runs linux/arm64")
 	r.Arch = "amd64"
 	r.App.Build.Static.Base = ""
 	mustFail(t, r, "no base image")
@@ -413,5 +413,5 @@ func TestTarBaseAndMismatch(t *testing.T) {
 func TestUnreachableRegistry(t *testing.T) {
 	r := request(t)
 	r.App.Build.Static.Base = "127.0.0.1:1/base:v1"
-	mustFail(t, r, "get base image 127.0.0.1:1/base:v1")
+	mustFail(t, r, "get the image 127.0.0.1:1/base:v1")
 }

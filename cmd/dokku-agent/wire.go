@@ -71,7 +71,7 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	files := &state.Store{Places: places}
 	blobs := &store.Store{Dir: places.Blobs()}
 	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Settings: files, Ledger: files,
-		Checker: &checks.Checker{Containers: engine}, Blobs: blobs, Version: version}
+		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
 	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
 	if helper != nil {

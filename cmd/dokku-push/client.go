@@ -31,6 +31,7 @@ type client struct {
 	follow    bool   // -t
 	detailed  bool   // plan: exit 2 for changes
 	asJSON    bool   // plan: print JSON
+	dryRun    bool   // push: only plan
 	first     firstFlags
 	in        io.Reader
 	out       io.Writer

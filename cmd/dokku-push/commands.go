@@ -21,6 +21,9 @@ import (
 )
 
 func (c *client) push(ctx context.Context) error {
+	if c.dryRun {
+		return c.plan(ctx)
+	}
 	c.options.Dir = c.folder()
 	app := c.options.App
 	verdict, err := push.Push(ctx, c.options)

@@ -85,6 +85,7 @@ func buildFlags(c *client, flags *pflag.FlagSet) {
 
 func pushFlags(c *client, flags *pflag.FlagSet) {
 	flags.StringVar(&c.options.Plan, "plan", "", "carry out exactly the plan in this file, or refuse")
+	flags.BoolVar(&c.dryRun, "dry-run", false, "say what would be done, step by step, and do nothing: as plan does")
 	waitFlag(c, flags)
 }
 

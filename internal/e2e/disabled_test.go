@@ -24,7 +24,7 @@ func TestChecksDisabled(t *testing.T) {
 		t.Errorf("the push does not say so:\n%s", second.Stderr)
 	}
 	answers(t, h, app, "/", "Hello again")
-	if err := os.WriteFile(filepath.Join(dir, "Procfile"), []byte("web: /no/such/program --port $PORT\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "Procfile"), []byte("web: /no/such/program\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if third := h.Push(t, dir, "--app", app); third.Exit != 24 {

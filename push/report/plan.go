@@ -72,7 +72,7 @@ func Plan(out io.Writer, plan api.Plan) error {
 		}
 	}
 	section("Built by", plan.Decided)
-	var changes, runs []string
+	var changes, runs, steps []string
 	for _, change := range plan.Changes {
 		changes = append(changes, signs[change.Action]+" "+sentence(change))
 	}
@@ -84,6 +84,14 @@ func Plan(out io.Writer, plan api.Plan) error {
 		runs = append(runs, runLine(one))
 	}
 	section("Runs, in this order", runs)
+	for _, one := range plan.Steps {
+		line := one.Title
+		if one.Undone {
+			line += "  (undone when a later step fails)"
+		}
+		steps = append(steps, line)
+	}
+	section("Steps on the host", steps)
 	if len(plan.Start)+len(plan.Retire) > 0 {
 		section("Containers", []string{"start:  " + orNone(plan.Start), "retire: " + orNone(plan.Retire)})
 	}

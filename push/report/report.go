@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -90,7 +91,7 @@ func layer(progress api.Progress) string {
 	if progress.Note != "" {
 		text += "  " + progress.Note
 	}
-	return text
+	return clean(text)
 }
 
 func (p *plain) beat() {
@@ -103,7 +104,7 @@ func (p *plain) beat() {
 		}
 		p.mu.Lock()
 		if silent := time.Since(p.last); silent >= heartbeat && p.current != "" {
-			fmt.Fprintf(p.out, "       … still at: %s\n", p.current)
+			fmt.Fprintf(p.out, "       … still at: %s\n", clean(p.current))
 			p.last = time.Now()
 		}
 		p.mu.Unlock()
@@ -121,7 +122,7 @@ func line(event api.Event) string {
 	case event.Step != nil:
 		return stepLine(*event.Step)
 	case event.Output != nil:
-		return "       " + event.Output.Source + ": " + clean(event.Output.Text)
+		return "       " + clean(event.Output.Source+": "+event.Output.Text)
 	case event.Warning != "":
 		return " !     " + clean(event.Warning)
 	case event.Plan != nil:
@@ -134,16 +135,16 @@ func stepLine(step api.Step) string {
 	took := time.Duration(step.DurationMS) * time.Millisecond
 	switch step.Status {
 	case api.StepStarted:
-		return "-----> " + step.Title
+		return "-----> " + clean(step.Title)
 	case api.StepDone:
 		if step.Detail == "" && took < 100*time.Millisecond {
 			return ""
 		}
 		return strings.TrimRight(fmt.Sprintf("       done in %s  %s", took, clean(step.Detail)), " ")
 	case api.StepFailed:
-		return fmt.Sprintf(" !     %s: failed after %s", step.Title, took)
+		return fmt.Sprintf(" !     %s: failed after %s", clean(step.Title), took)
 	case api.StepUndone:
-		return "       undone: " + step.Title
+		return "       undone: " + clean(step.Title)
 	}
 	return ""
 }
@@ -151,7 +152,7 @@ func stepLine(step api.Step) string {
 // clean keeps what an app prints from steering a terminal.
 func clean(text string) string {
 	return strings.Map(func(c rune) rune {
-		if c == '\t' || c >= ' ' && c != 0x7f {
+		if c == '\t' || !unicode.IsControl(c) {
 			return c
 		}
 		return -1
@@ -170,7 +171,7 @@ func Failure(out io.Writer, err error) {
 		if f.Running {
 			state = "still running"
 		}
-		fmt.Fprintf(out, " !     %s: %s, out of memory: %t; its last lines:\n", f.Container, state, f.OOMKilled)
+		fmt.Fprintf(out, " !     %s: %s, out of memory: %t; its last lines:\n", clean(f.Container), state, f.OOMKilled)
 		for _, text := range f.LastLines {
 			fmt.Fprintf(out, "       | %s\n", clean(text))
 		}

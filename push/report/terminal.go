@@ -13,7 +13,7 @@ import (
 // Terminal writes the lines that Plain writes, and keeps one line a layer moving below
 // them while layers are on their way. width is the terminal's, in columns.
 func Terminal(out io.Writer, width int) Renderer {
-	return &terminal{out: out, width: max(width, 40), layers: map[string]api.Progress{}}
+	return &terminal{out: out, width: max(width, 40), layers: map[string]api.Progress{}, told: map[string]bool{}}
 }
 
 type terminal struct {
@@ -22,7 +22,8 @@ type terminal struct {
 	width  int
 	order  []string
 	layers map[string]api.Progress
-	drawn  int // lines below the text that are redrawn
+	told   map[string]bool // layers whose end was told
+	drawn  int             // lines below the text that are redrawn
 }
 
 func (t *terminal) Event(event api.Event) {
@@ -34,6 +35,10 @@ func (t *terminal) Event(event api.Event) {
 	} else {
 		text = line(event)
 	}
+	if event.Verdict != nil { // what is said of it next must not be drawn over
+		t.order, t.layers = nil, map[string]api.Progress{}
+		t.erase()
+	}
 	if text == "" && event.Progress == nil {
 		return
 	}
@@ -44,8 +49,11 @@ func (t *terminal) Event(event api.Event) {
 	t.draw()
 }
 
-// progress keeps a layer that moves; one that is done becomes a line of text.
+// progress keeps a layer that moves; one that is done becomes a line of text, once.
 func (t *terminal) progress(p api.Progress) string {
+	if t.told[p.Name] {
+		return ""
+	}
 	if _, known := t.layers[p.Name]; !known {
 		t.order = append(t.order, p.Name)
 	}
@@ -53,6 +61,7 @@ func (t *terminal) progress(p api.Progress) string {
 	if p.Done < p.Total {
 		return ""
 	}
+	t.told[p.Name] = true
 	delete(t.layers, p.Name)
 	t.order = slices.DeleteFunc(t.order, func(name string) bool { return name == p.Name })
 	return "       " + layer(p)
@@ -73,9 +82,9 @@ func (t *terminal) draw() {
 		if p.Total > 0 {
 			filled = int(bar * p.Done / p.Total)
 		}
-		text := fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note)
-		if len(text) > t.width-1 {
-			text = text[:t.width-1]
+		text := clean(fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note))
+		if columns := []rune(text); len(columns) > t.width-1 {
+			text = string(columns[:t.width-1])
 		}
 		fmt.Fprintln(t.out, text)
 		t.drawn++

@@ -1,0 +1,361 @@
+package agent_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// scenario is something that is done to an app, to be broken at each of its acts.
+type scenario struct {
+	name    string
+	base    func(t *testing.T) *world // before it
+	request string                    // empty: it has no journal that outlives it
+	release int                       // that it makes
+	act     func(ctx context.Context, h *agent.Host) (api.Verdict, error)
+}
+
+func scenarios() []scenario {
+	change := func(name string, base func(t *testing.T) *world, release int, c func() agent.Change) scenario {
+		return scenario{name, base, c().Request, release, func(ctx context.Context, h *agent.Host) (api.Verdict, error) { return h.Apply(ctx, c()) }}
+	}
+	of := func(kind agent.Kind) agent.Change {
+		return agent.Change{App: app, Request: "request-" + string(kind), Kind: kind, By: agent.Caller{Name: "alice"}}
+	}
+	push := func(n int) func() agent.Change { return func() agent.Change { return scripted(newDocuments(), n) } }
+	return []scenario{
+		change("new", base(0), 1, push(1)),
+		change("first", base(1), 1, push(1)),
+		change("redeploy", base(2), 2, push(2)),
+		change("scale", base(2), 2, func() agent.Change {
+			c := of(agent.Scale)
+			c.Scale = map[string]int{"web": 3, "worker": 0}
+			return c
+		}),
+		change("rollback", base(3), 3, func() agent.Change {
+			c := of(agent.Rollback)
+			c.Release = 1
+			return c
+		}),
+		change("restart", base(2), 2, func() agent.Change { return of(agent.Restart) }),
+		{"destroy", base(2), "", 0, func(ctx context.Context, h *agent.Host) (api.Verdict, error) {
+			err := h.Destroy(ctx, app, agent.Caller{Name: "alice"})
+			return api.Verdict{OK: err == nil, Changed: err == nil}, err
+		}},
+	}
+}
+
+// newDocuments takes the images of documents: those of a world's own are there already.
+func newDocuments() *world { return &world{remote: map[string]agent.Image{}} }
+
+// scripted is deploy with everything that runs after the commit too.
+func scripted(w *world, n int) agent.Change {
+	c := agent.Change{App: app, Request: fmt.Sprintf("request-%d", n), Kind: agent.Deploy, By: agent.Caller{Name: "alice"}}
+	c.Document = document(w, n)
+	c.Document.AppJSON = strings.Replace(c.Document.AppJSON, `"dokku":{`, `"postdeploy":"once","dokku":{"postdeploy":"after it",`, 1)
+	return c
+}
+
+// base is a world of some age: 0 without the app, 1 with it, 2 with its first release, 3 with
+// two. A plugin in it has every trigger and does nothing.
+func base(age int) func(t *testing.T) *world {
+	return func(t *testing.T) *world {
+		t.Helper()
+		w := newWorld(t)
+		for n := 1; n <= 3; n++ {
+			document(w, n)
+		}
+		w.plugin = func(string, []string, agent.Streams) error { return nil }
+		w.process(0).run(func(h *agent.Host) {
+			_, _, err := h.Settings.Change("--global", func(now *agent.Settings) error {
+				now.Env, now.Domains = map[string]string{"HOST": "1"}, []string{"example.com"}
+				return nil
+			})
+			must(t, err)
+			if age > 0 {
+				must(t, h.Create(context.Background(), app))
+			}
+		})
+		for n := 1; n < age; n++ {
+			w.process(0).run(func(h *agent.Host) {
+				if verdict, err := h.Apply(context.Background(), scripted(w, n)); err != nil || !verdict.OK || verdict.Error != nil {
+					t.Errorf("release %d: %+v, %v", n, verdict, err)
+				}
+			})
+		}
+		return w
+	}
+}
+
+// cell is one act that goes wrong in one way.
+type cell struct {
+	act
+	at  int
+	how mode
+}
+
+func (c cell) String() string { return fmt.Sprintf("%s at act %d, %q", c.how, c.at, c.name) }
+
+// cells are all ways in which each of the acts can go wrong. Who is killed around an act
+// that changes nothing is killed around the next one that does.
+func cells(did []act) (all []cell) {
+	for n, one := range did {
+		add := func(how ...mode) {
+			for _, how := range how {
+				all = append(all, cell{one, n + 1, how})
+			}
+		}
+		if add(fails); !asks(one.name) {
+			add(killedBefore, killedAfter, lost)
+		}
+		if one.waits {
+			add(hangs)
+		} else if fills(one.name) {
+			add(diskFull)
+		}
+	}
+	return all
+}
+
+// TestFaults breaks everything that changes an app at each of its acts, in every way.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, s := range scenarios() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMatrix(t, s)
+			work := cells(m.did)
+			m.each(len(work), func(n int) { m.cell(t, work[n]) })
+			m.tell(t)
+			t.Logf("%s: %d acts, %d cells", s.name, len(m.did), len(work))
+			if len(work) < 40 {
+				t.Errorf("only %d cells: this tests nothing", len(work))
+			}
+		})
+	}
+}
+
+// matrix is a scenario with what it starts from and where it may end.
+type matrix struct {
+	scenario
+	world         *world
+	before, after map[string]string
+	empty         map[string]string // with the app and nothing in it
+	did           []act             // when nothing goes wrong
+
+	mu       sync.Mutex
+	problems map[string][]string // by cell
+}
+
+// wrong notes what is wrong in a cell.
+func (m *matrix) wrong(c cell, format string, args ...any) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.problems[c.String()] = append(m.problems[c.String()], fmt.Sprintf(format, args...))
+}
+
+// tell shows some of what is wrong, and names all cells in which something is.
+func (m *matrix) tell(t *testing.T) {
+	t.Helper()
+	for n, name := range slices.Sorted(maps.Keys(m.problems)) {
+		if n < 3 {
+			t.Errorf("%s: %s", name, strings.Join(m.problems[name], "\n"))
+		} else {
+			t.Errorf("%s: wrong too", name)
+		}
+	}
+}
+
+func newMatrix(t *testing.T, s scenario) *matrix {
+	t.Helper()
+	m := &matrix{scenario: s, problems: map[string][]string{}, world: s.base(t), empty: observed(t, base(1)(t))}
+	m.before = observed(t, m.world)
+	w := m.world.clone(t)
+	p := w.process(0)
+	p.run(func(h *agent.Host) {
+		verdict, err := s.act(context.Background(), h)
+		if err != nil || !verdict.OK || verdict.Error != nil || !verdict.Changed || verdict.Release != s.release {
+			t.Fatalf("%s: %+v, %v", s.name, verdict, err)
+		}
+	})
+	m.after, m.did = observed(t, w), p.did
+	return m
+}
+
+// each calls f for the numbers below n, many at a time: most of it is waiting.
+func (m *matrix) each(n int, f func(n int)) {
+	var wait sync.WaitGroup
+	var next atomic.Int64
+	for range 12 {
+		wait.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// cell runs the scenario with one fault, recovers, and looks at what is left.
+func (m *matrix) cell(t *testing.T, c cell) {
+	w := m.world.clone(t)
+	hash := hashNow(t, w)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p := w.process(0)
+	p.fault = fault{at: c.at, how: c.how, cancel: func() {
+		cancel()
+		if m.request != "" {
+			w.process(0).run(func(h *agent.Host) { _ = h.Cancel(app, m.request) })
+		}
+	}}
+	background := ctx
+	if m.request != "" {
+		background = context.Background() // its own journal is how it learns of being cancelled
+	}
+	var verdict api.Verdict
+	var err error
+	lived := p.run(func(h *agent.Host) { verdict, err = m.act(background, h) })
+	if lived && m.request != "" && !verdict.OK && err == nil && api.AsError(verdict.Error).Code != api.UndoFailed {
+		if diff := m.differs(observed(t, w)); diff != "" {
+			m.wrong(c, "it says %v, and it is not as before:\n%s", verdict.Error, diff)
+		}
+		if c.how == hangs && verdict.Error.Code != api.Cancelled {
+			m.wrong(c, "it was cancelled and says %v", verdict.Error)
+		}
+	}
+	m.recovered(t, w, c, hash)
+}
+
+// recovered recovers a world, killed in it once, and looks at what is left.
+func (m *matrix) recovered(t *testing.T, w *world, c cell, hash string) {
+	_ = recoverApp(t, w, 1+rand.IntN(12))
+	if err := recoverApp(t, w, 0); err != nil {
+		m.wrong(c, "the recovery: %v", err)
+		return
+	}
+	m.settled(t, w, c, hash)
+	was, told := observed(t, w), journals(t, w)
+	if err := recoverApp(t, w, 0); err != nil {
+		m.wrong(c, "the second recovery: %v", err)
+	}
+	if diff := cmp.Diff(was, observed(t, w)) + cmp.Diff(told, journals(t, w)); diff != "" {
+		m.wrong(c, "recovering once more changes (-before +after):\n%s", diff)
+	}
+}
+
+// differs compares with what was before. An app that was first created may stay.
+func (m *matrix) differs(now map[string]string) string {
+	diff := cmp.Diff(m.before, now)
+	if diff != "" && m.name == "new" {
+		if other := cmp.Diff(timeless(m.empty), timeless(now)); other == "" {
+			return ""
+		}
+	}
+	return diff
+}
+
+// settled looks at a world in which nothing is left to recover.
+func (m *matrix) settled(t *testing.T, w *world, c cell, hash string) {
+	now := observed(t, w)
+	if m.request == "" {
+		m.destroyed(t, w, c)
+		return
+	}
+	current, err := w.process(0).Current(app)
+	must(t, err)
+	verdict := verdictOf(t, w, m.request)
+	switch {
+	case current == m.release:
+		if verdict == nil || !verdict.OK || verdict.Release != m.release || verdict.Error != nil && verdict.Error.Code != api.HookFailed {
+			m.wrong(c, "the verdict of what is live is %+v", verdict)
+		}
+		if diff := cmp.Diff(timeless(m.after), timeless(now)); diff != "" {
+			m.wrong(c, "it is not finished (-finished +recovered):\n%s", diff)
+		}
+	default:
+		if verdict != nil && (verdict.OK || verdict.Changed || verdict.Error == nil) {
+			m.wrong(c, "the verdict of what was undone is %+v", verdict)
+		}
+		if diff := m.differs(now); diff != "" {
+			m.wrong(c, "not as before (-before +recovered):\n%s", diff)
+		} else if m.name != "new" && hashNow(t, w) != hash {
+			m.wrong(c, "the state hash is another one")
+		}
+	}
+	if left := leftBehind(t, w); left != "" {
+		m.wrong(c, "left behind: %s", left)
+	}
+}
+
+// destroyed: an app is whole, or it is gone; what was cut off is gone after one more
+// apps:destroy at the latest.
+func (m *matrix) destroyed(t *testing.T, w *world, c cell) {
+	if cmp.Diff(m.before, observed(t, w)) == "" || cmp.Diff(m.after, observed(t, w)) == "" {
+		return
+	}
+	m.wrong(c, "neither whole nor gone:\n%s", cmp.Diff(m.after, observed(t, w)))
+}
+
+// timeless leaves out what no two deploys have in common: times.
+func timeless(seen map[string]string) map[string]string {
+	seen = comparable(seen)
+	for name := range seen {
+		if strings.HasSuffix(name, "/created-at") {
+			seen[name] = ""
+		}
+	}
+	return seen
+}
+
+// leftBehind names temporary files, the sign of a lock that is free, and room that
+// journals keep for nobody.
+func leftBehind(t *testing.T, w *world) string {
+	var left []string
+	err := filepath.WalkDir(w.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		blocks := info.Sys().(*syscall.Stat_t).Blocks * 512
+		switch {
+		case strings.Contains(entry.Name(), ".new-"), strings.HasSuffix(entry.Name(), ".holder"):
+			left = append(left, path)
+		case strings.HasSuffix(path, ".jsonl") && blocks > info.Size()+1<<16:
+			left = append(left, fmt.Sprintf("%d bytes of %s", blocks, path))
+		}
+		return nil
+	})
+	must(t, err)
+	if holder, err := w.process(0).Holder(app); err != nil || holder != nil {
+		left = append(left, fmt.Sprintf("the lock: %+v, %v", holder, err))
+	}
+	return strings.Join(left, ", ")
+}
+
+func hashNow(t *testing.T, w *world) (hash string) {
+	t.Helper()
+	w.process(0).run(func(h *agent.Host) {
+		var err error
+		hash, err = h.StateHash(context.Background(), app)
+		must(t, err)
+	})
+	return hash
+}
