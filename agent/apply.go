@@ -18,6 +18,9 @@ import (
 // After the verdict, and after the app's lock is free again, it waits until
 // the old containers have no connection left and retires them.
 func (h *Host) Apply(ctx context.Context, c Change) (api.Verdict, error) {
+	if err := h.endDestroy(ctx, c.App); err != nil {
+		return api.Verdict{}, err
+	}
 	journal, existed, err := h.Ledger.Begin(c.App, c.Request)
 	if err != nil {
 		return api.Verdict{}, fmt.Errorf("open the journal: %w", err)
@@ -48,7 +51,7 @@ func (h *Host) Apply(ctx context.Context, c Change) (api.Verdict, error) {
 func (r *run) open() error {
 	c := r.change
 	begin := &Begin{App: c.App, Request: c.Request, Kind: string(c.Kind), Digest: DocumentDigest(c.Document),
-		Document: c.Document, By: c.By, PID: ownPID()}
+		Document: c.Document, By: c.By, PID: ownPID(), NewestWins: c.NewestWins}
 	if err := r.journal.Write(Entry{Time: r.started, Begin: begin}); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
@@ -174,11 +177,12 @@ func (r *run) matches(ctx context.Context) error {
 // load reads what the change starts from, and creates an app that is deployed for the
 // first time.
 func (r *run) load(ctx context.Context) error {
-	_, err := r.Settings.Read(r.change.App)
-	if errors.Is(err, ErrNotFound) {
-		if !r.change.Kind.ships() {
-			return NoSuchApp(r.change.App)
-		}
+	creates := r.change.Kind.ships()
+	half, err := r.Host.halfCreated(r.change.App)
+	if errors.Is(err, ErrNotFound) && !creates {
+		return NoSuchApp(r.change.App)
+	}
+	if creates && (half || errors.Is(err, ErrNotFound)) {
 		err = r.Host.Create(ctx, r.change.App)
 	}
 	if err != nil {

@@ -46,7 +46,9 @@ type Change struct {
 	By       Caller
 	LockWait time.Duration
 	RunURL   string
-	State    string // the state hash that the change was planned for; empty: any
+	// NewestWins stops an older deploy of the same key that is still running or waiting.
+	NewestWins bool
+	State      string // the state hash that the change was planned for; empty: any
 }
 
 var requestID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{7,63}$`)

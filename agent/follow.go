@@ -49,7 +49,7 @@ func (h *Host) Follow(ctx context.Context, app, request string, skip int, f func
 				}
 			}
 			if entry.Event.Verdict != nil {
-				return *entry.Event.Verdict, nil
+				return *verdictOf(entries), nil
 			}
 		}
 		silence := time.Since(lastNews)

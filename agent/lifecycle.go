@@ -37,14 +37,16 @@ func (h *Host) Create(ctx context.Context, app string) error {
 	if err := manifest.AppName(app); err != nil {
 		return api.Errorf(api.Precondition, "create the app", "%w", err)
 	}
-	if entry, err := os.Lstat(h.Places.App(app)); err == nil {
-		if !entry.IsDir() || h.Exists(app) != nil {
-			return api.Errorf(api.Precondition, "create the app", "%s is a name that the host needs itself", app)
+	if entry, err := os.Lstat(h.Places.App(app)); err != nil {
+		if err := h.Settings.Create(app); err != nil {
+			return fmt.Errorf("create the app %s: %w", app, err)
 		}
+	} else if !entry.IsDir() || h.Exists(app) != nil {
+		return api.Errorf(api.Precondition, "create the app", "%s is a name that the host needs itself", app)
+	} else if half, err := h.halfCreated(app); err != nil {
+		return err
+	} else if !half {
 		return api.Errorf(api.Precondition, "create the app", "Name is already taken")
-	}
-	if err := h.Settings.Create(app); err != nil {
-		return fmt.Errorf("create the app %s: %w", app, err)
 	}
 	domains, err := h.DefaultDomains(ctx, app)
 	if err != nil {
@@ -60,6 +62,20 @@ func (h *Host) Create(ctx context.Context, app string) error {
 		return errors.Join(fmt.Errorf("create the app %s: %w", app, err), h.Settings.Destroy(app))
 	}
 	return h.fire(ctx, "post-create", app)
+}
+
+// halfCreated tells an app whose creation was cut off: it has its folder and nothing else.
+// Who creates it or deploys it the next time goes on with that.
+func (h *Host) halfCreated(app string) (bool, error) {
+	settings, err := h.Settings.Read(app)
+	if err != nil {
+		return false, fmt.Errorf("read the settings of %s: %w", app, err)
+	}
+	versions, err := h.Ledger.Versions(app)
+	if err != nil {
+		return false, fmt.Errorf("read the releases of %s: %w", app, err)
+	}
+	return len(versions)+len(settings.Env)+len(settings.Domains)+len(settings.Properties) == 0, nil
 }
 
 // fire walks a trigger for a command: what it prints goes where the command prints.
@@ -107,37 +123,6 @@ func (h *Host) DefaultDomains(ctx context.Context, app string) ([]string, error)
 		}
 	}
 	return domains, nil
-}
-
-// Destroy removes an app with everything that belongs to it.
-func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
-	if err := h.Exists(app); err != nil {
-		return err
-	}
-	if err := h.fire(ctx, "pre-delete", app, tag); err != nil {
-		return err
-	}
-	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
-		if err := h.removeContainers(ctx, app); err != nil {
-			return err
-		}
-		if err := h.fire(ctx, "post-delete", app, tag); err != nil {
-			return err
-		}
-		if err := h.Proxy.Remove(ctx, app); err != nil {
-			return fmt.Errorf("remove the nginx site: %w", err)
-		}
-		if err := h.Traffic.Forget(ctx, app); err != nil {
-			return fmt.Errorf("give the addresses back: %w", err)
-		}
-		if err := h.removeImages(ctx, app); err != nil {
-			return err
-		}
-		if err := h.Blobs.Forget(app); err != nil {
-			return fmt.Errorf("remove the received layers: %w", err)
-		}
-		return h.Settings.Destroy(app)
-	})
 }
 
 func (h *Host) removeContainers(ctx context.Context, app string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -16,7 +17,11 @@ func ownPID() int { return os.Getpid() }
 func (r *run) lock(ctx context.Context) (Unlocker, error) {
 	c := r.change
 	holder := api.Lock{Key: c.By.Name, PID: ownPID(), Request: c.Request, RunURL: c.RunURL, Since: time.Now()}
-	deadline := time.Now().Add(c.LockWait)
+	patience := c.LockWait
+	if c.NewestWins {
+		patience = max(patience, undoTime)
+	}
+	deadline := time.Now().Add(patience)
 	told := ""
 	for {
 		lock, other, err := r.Ledger.Lock(c.App, holder)
@@ -31,7 +36,13 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 		}
 		if other != nil && other.Request != "" && other.Request != told {
 			told = other.Request
+			if err := r.outdo(*other); err != nil {
+				return nil, err
+			}
 			r.warn("waiting for %s", describeLock(other))
+		}
+		if err := r.outdone(); err != nil {
+			return nil, err
 		}
 		select {
 		case <-ctx.Done():
@@ -42,6 +53,41 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 			return nil, context.Canceled
 		}
 	}
+}
+
+// undoTime is how long a push that wins over a running deploy waits for that to be undone.
+const undoTime = 2 * time.Minute
+
+// outdo asks the deploy that holds the lock to stop, when this one is to win over older
+// ones. Another key's deploy is never touched.
+func (r *run) outdo(holder api.Lock) error {
+	if !r.change.NewestWins {
+		return nil
+	}
+	if holder.Key != r.change.By.Name {
+		r.warn("%s is another key's deploy: it is not stopped", holder.Request)
+		return nil
+	}
+	r.warn("asking request %s to stop: this push is newer", holder.Request)
+	return r.Host.Cancel(r.change.App, holder.Request)
+}
+
+// outdone gives up waiting when a newer push of the same key waits to win.
+func (r *run) outdone() error {
+	requests, err := r.Ledger.Requests(r.change.App)
+	if err != nil {
+		return fmt.Errorf("list the journals of %s: %w", r.change.App, err)
+	}
+	for _, request := range requests[slices.Index(requests, r.change.Request)+1:] {
+		entries, err := r.Ledger.ReadJournal(r.change.App, request, 0)
+		if err != nil || len(entries) == 0 || entries[0].Begin == nil || verdictOf(entries) != nil {
+			continue // it is being written, or is over
+		}
+		if begin := entries[0].Begin; begin.NewestWins && begin.By.Name == r.change.By.Name {
+			return api.Errorf(api.Cancelled, "wait for the lock", "the newer request %s takes its place; nothing was changed", request)
+		}
+	}
+	return nil
 }
 
 // shortAct is how long an act that is no deploy may hold a lock before it counts as one
@@ -85,8 +131,11 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
 		}
 		if lock != nil {
+			there := h.Exists(app) == nil
 			err := h.recoverLocked(ctx, app, "")
-			if err == nil {
+			if err == nil && there && h.Exists(app) != nil {
+				err = removed(app)
+			} else if err == nil {
 				err = f(ctx)
 			}
 			if unlockErr := lock.Unlock(); err == nil {

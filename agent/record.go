@@ -16,10 +16,15 @@ import (
 // recordUndo names the release that is about to become current.
 type recordUndo struct {
 	Version int `json:"version"`
+	Former  int `json:"former"` // 0: none
 }
 
 func (r *run) planRecord(context.Context) (any, error) {
-	return recordUndo{Version: r.version}, nil
+	undo := recordUndo{Version: r.version}
+	if r.current != nil {
+		undo.Former = r.current.Version
+	}
+	return undo, nil
 }
 
 // record writes vN and makes it current. That one rename is the commit: before it,
@@ -56,11 +61,21 @@ func (r *run) record(ctx context.Context) error {
 	return nil
 }
 
-// undoRecord removes a record that never became current.
+// undoRecord removes the record of a release that is not to be. It may have become the
+// current one all the same: that it is could not be synced, and who asked was told of a failure.
 func undoRecord(_ context.Context, h *Host, app string, data json.RawMessage) error {
 	undo, err := decodeUndo[recordUndo](data)
 	if err != nil {
 		return err
+	}
+	current, err := h.Ledger.Current(app)
+	if err != nil {
+		return err
+	}
+	if current == undo.Version {
+		if err := h.Ledger.SetCurrent(app, undo.Former); err != nil {
+			return fmt.Errorf("make the former release current again: %w", err)
+		}
 	}
 	return h.Ledger.RemoveRelease(app, undo.Version)
 }

@@ -14,6 +14,9 @@ import (
 // Recover finishes or undoes what dead processes have left of an app. It does
 // nothing while somebody holds the app's lock: that one is alive.
 func (h *Host) Recover(ctx context.Context, app string) error {
+	if requests, err := h.Ledger.Requests(app); h.Exists(app) != nil && err == nil && len(requests) == 0 {
+		return nil // and a lock would leave its file
+	}
 	lock, holder, err := h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
 	if err != nil {
 		return fmt.Errorf("take the deploy lock of %s: %w", app, err)
@@ -52,9 +55,18 @@ func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
 		if err != nil {
 			return fmt.Errorf("read the journal of %s: %w", request, err)
 		}
-		if err := h.recoverOne(ctx, app, request, entries); err != nil {
+		begun, told := destroying(entries)
+		if begun {
+			err = h.goOn(ctx, app, told)
+		} else {
+			err = h.recoverOne(ctx, app, request, entries)
+		}
+		if err != nil {
 			return api.Errorf(api.UndoFailed, "recover "+request, "%w", err).
 				WithHint("mend the cause, then run `dokku-agent recover %s`", app)
+		}
+		if begun {
+			return nil // its other journals are gone too
 		}
 	}
 	return nil
@@ -63,10 +75,10 @@ func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
 // recoverOne looks at one journal. The truth about the commit is which release
 // is current, never the journal.
 func (h *Host) recoverOne(ctx context.Context, app, request string, entries []Entry) error {
-	if verdictOf(entries) != nil {
+	steps, locked := begunSteps(entries)
+	if verdict := verdictOf(entries); verdict != nil && (len(steps) == 0 || api.AsError(verdict.Error).Code != api.UndoFailed) {
 		return h.retireAgain(ctx, app, request, entries)
 	}
-	steps, locked := begunSteps(entries)
 	if !locked {
 		if len(entries) > 0 && entries[0].Begin != nil && alive(entries[0].Begin.PID) {
 			return nil // it waits for the lock
@@ -136,21 +148,25 @@ func (h *Host) retireAgain(ctx context.Context, app, request string, entries []E
 			continue
 		}
 		if entry.Mark.State == stateDone {
-			return nil
+			open = nil
+			break
 		}
 		open = &retireMark{}
 		if err := json.Unmarshal(entry.Mark.Undo, open); err != nil {
 			return fmt.Errorf("read the journal: %w", err)
 		}
 	}
-	if open == nil || alive(entries[0].Begin.PID) {
+	if entries[0].Begin == nil || alive(entries[0].Begin.PID) {
 		return nil
+	}
+	if open == nil {
+		return h.Ledger.Tidy(app, request)
 	}
 	settings, err := h.Settings.Read(app)
 	if err != nil {
 		return fmt.Errorf("read the settings: %w", err)
 	}
-	if err := h.retireAll(ctx, app, settings, open.Containers); err != nil {
+	if err := errors.Join(h.removePhases(ctx, app, request), h.retireAll(ctx, app, settings, open.Containers)); err != nil {
 		return err
 	}
 	return h.append(app, request, Entry{Time: time.Now(), Mark: &Mark{Step: markRetire, State: stateDone}})

@@ -26,12 +26,28 @@ const (
 // to them any more. It runs after the verdict, without the app's lock; what it is to
 // retire was marked before the verdict.
 func (r *run) retire(ctx context.Context) {
-	if err := r.Host.retireAll(ctx, r.change.App, r.settings, r.old); err != nil {
+	app := r.change.App
+	if err := errors.Join(r.Host.removePhases(ctx, app, r.change.Request), r.Host.retireAll(ctx, app, r.settings, r.old)); err != nil {
 		return // left in the journal: the next command or the watch tries again
 	}
 	_ = r.mark(markRetire, stateDone, nil) // at worst it is done once more, to no effect
-	r.Host.prune(ctx, r.change.App)
-	r.Host.pruneJournals(r.change.App)
+	r.Host.prune(ctx, app)
+	r.Host.pruneJournals(app)
+}
+
+// removePhases removes the containers of scripts that a request has left: one that ran
+// when its process was killed, one whose removal failed.
+func (h *Host) removePhases(ctx context.Context, app, request string) error {
+	left, err := h.Containers.List(ctx, map[string]string{labelApp: app, labelType: "phase", labelHost: h.ID(), labelRequest: request})
+	if err != nil {
+		return fmt.Errorf("list the containers of scripts: %w", err)
+	}
+	for _, c := range left {
+		if err := ignoreNotFound(h.Containers.Remove(ctx, c.ID)); err != nil {
+			return fmt.Errorf("remove the container %s: %w", c.Name, err)
+		}
+	}
+	return nil
 }
 
 // retireMark lists what was to be retired.
@@ -152,8 +168,10 @@ func (h *Host) cancelAsked(app, request string) bool {
 	return err == nil
 }
 
+// verdictOf is what became of a request. A recovery that did what a failed undo could
+// not do has the last word.
 func verdictOf(entries []Entry) *api.Verdict {
-	for _, entry := range entries {
+	for _, entry := range slices.Backward(entries) {
 		if entry.Event != nil && entry.Event.Verdict != nil {
 			return entry.Event.Verdict
 		}

@@ -147,6 +147,9 @@ type Ledger interface {
 	Requests(app string) ([]string, error)
 	// ReadJournal returns the entries of a request from an offset on.
 	ReadJournal(app, request string, offset int) ([]Entry, error)
+	// Tidy gives back the room that the journal of a process that is no more still has
+	// reserved.
+	Tidy(app, request string) error
 	// RemoveJournal removes a journal and what it kept.
 	RemoveJournal(app, request string) error
 
@@ -187,6 +190,8 @@ type Begin struct {
 	Document api.ReleaseDocument `json:"document"`
 	By       Caller              `json:"by"`
 	PID      int                 `json:"pid"`
+	// NewestWins says that older requests of the same key make way for this one.
+	NewestWins bool `json:"newest_wins,omitempty"`
 }
 
 // Caller is who asks: an ssh key, or a user of the host.

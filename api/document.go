@@ -7,6 +7,8 @@ type ReleaseRequest struct {
 	RegistryAuth *RegistryAuth `json:"registry_auth,omitempty"`
 	// LockWait is how many seconds to wait for another deploy of the app.
 	LockWait int `json:"lock_wait,omitempty"`
+	// NewestWins stops an older deploy of the app by the same key.
+	NewestWins bool `json:"newest_wins,omitempty"`
 	// State travels in the header IfMatch; empty: any state will do.
 	State string `json:"-"`
 }

@@ -34,8 +34,10 @@ type Options struct {
 	Registry string // over image { registry }
 	Image    string // an image that exists, instead of a build
 	LockWait time.Duration
-	Plan     string         // file of the plan that alone is to be carried out
-	Remote   remote.Options // how to connect; Target is filled in here
+	// NewestWins stops an older deploy of the app by the same key.
+	NewestWins bool
+	Plan       string         // file of the plan that alone is to be carried out
+	Remote     remote.Options // how to connect; Target is filled in here
 	// Environment is the environment block of dokku.hcl that counts; empty: none.
 	Environment string
 	// Flags and Variables are what was said on the command line and by variables, by

@@ -17,7 +17,7 @@ const resends = 2
 // release ships the image and asks for it to be deployed.
 func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 	o, project, connection, image, document := p.options, p.Project, p.host, p.image, p.document
-	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds())}
+	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds()), NewestWins: o.NewestWins}
 	if o.Plan != "" {
 		request.State = p.Plan.State
 	}

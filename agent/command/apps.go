@@ -12,12 +12,13 @@ import (
 
 // appsCommands are the rows of this noun.
 func appsCommands() []Command {
-	return []Command{
+	rows := []Command{
 		{"apps:create", "<app>", "Create a new app", appsCreate},
 		{"apps:destroy", "<app> [--force]", "Permanently destroy an app", appsDestroy},
 		{"apps:exists", "<app>", "Check if an app exists", appsExists},
 		{"apps:list", "", "List your apps", appsList},
 	}
+	return append(rows, appsMoreCommands()...)
 }
 
 func appsCreate(ctx context.Context, call *Call) error {

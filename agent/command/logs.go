@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +18,9 @@ import (
 func logsCommands() []Command {
 	return []Command{
 		{"logs", "<app> [-h] [-t|--tail] [-n|--num NUM] [-q|--quiet] [-p|--ps PROCESS]", "Display recent log output", logs},
+		{"logs:failed", "(<app>|--all)", "Show the output of containers that failed", logsFailed},
+		{"logs:report", "[<app>] [<flag>]", "Display a logs report for one or more apps", logsReport},
+		{"logs:set", "[--global|<app>] <key> [<value>]", "Set or clear a logs property of an app", logsSet},
 	}
 }
 
@@ -106,4 +110,21 @@ func (c *Call) tail(ctx context.Context, id, label string, options agent.LogOpti
 			return err
 		}
 	}
+}
+
+// logSize is docker's max-size.
+var logSize = regexp.MustCompile(`^([1-9][0-9]{0,8}[bkmg]?|unlimited)$`)
+
+func logsSet(ctx context.Context, call *Call) error {
+	return call.set(ctx, "logs", map[string]check{"max-size": form(logSize, "size of a log, such as 10m or unlimited")})
+}
+
+func logsReport(ctx context.Context, call *Call) error {
+	global, err := call.settings("--global")
+	if err != nil {
+		return err
+	}
+	return call.report(ctx, "logs", func(_ string, settings agent.Settings) ([]reportLine, error) {
+		return computed("Logs", "max-size", "unlimited", settings, global, "logs/max-size"), nil
+	})
 }

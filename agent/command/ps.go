@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,14 +16,15 @@ import (
 
 // psCommands are the rows of this noun.
 func psCommands() []Command {
-	return []Command{
-		{"ps:rebuild", "<app>", "Rebuild an app from the image of its current release", psRebuild},
+	rows := []Command{
+		{"ps:rebuild", "(<app>|--all)", "Rebuild an app from the image of its current release", psRebuild},
 		{"ps:report", "[<app>] [<flag>]", "Display a process report for one or more apps", psReport},
-		{"ps:restart", "<app>", "Restart an app", psRestart},
+		{"ps:restart", "(<app>|--all) [<proc>]", "Restart an app, or one of its process types", psRestart},
 		{"ps:scale", "[--skip-deploy] <app> [<proc>=<count> ...]", "Get or set how many instances of a process run", psScale},
-		{"ps:start", "<app>", "Start an app", psStart},
-		{"ps:stop", "<app>", "Stop an app", psStop},
+		{"ps:start", "(<app>|--all)", "Start an app", psStart},
+		{"ps:stop", "(<app>|--all)", "Stop an app", psStop},
 	}
+	return append(rows, psMoreCommands()...)
 }
 
 // maxScale is the most containers of one process type (ALSO-REFUSE 7).
@@ -40,22 +42,62 @@ func psStart(ctx context.Context, call *Call) error {
 	return redeploy(ctx, call, agent.Start, "Starting %s")
 }
 
+// redeploy asks for a change of an app or, with --all, of every app that the caller may
+// see; --parallel is taken and changes nothing.
 func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) error {
-	app, err := call.app(ctx)
+	return call.each(ctx, func(app string) error {
+		change := agent.Change{App: app, Kind: kind}
+		if len(call.Args) > 0 && kind == agent.Restart {
+			if change.Process = call.Args[0]; manifest.ProcessName(change.Process) != nil {
+				return api.Errorf(api.Usage, "", "%q is no process type", change.Process)
+			}
+		}
+		if kind == agent.Start {
+			if err := call.trigger(ctx, "pre-start", app); err != nil {
+				return err
+			}
+		}
+		call.say(said, app)
+		return call.apply(ctx, change)
+	})
+}
+
+// each does something for the app that is named or, with --all, for all that were
+// deployed. One that fails does not keep the others from it.
+func (c *Call) each(ctx context.Context, do func(app string) error) error {
+	all := c.flag("--all")
+	if _, _, err := c.option("--parallel"); err != nil {
+		return err
+	}
+	if !all {
+		app, err := c.app(ctx)
+		if err != nil {
+			return err
+		}
+		return do(app)
+	}
+	apps, err := c.visibleApps(ctx)
 	if err != nil {
 		return err
 	}
-	call.say(said, app)
-	return call.apply(ctx, agent.Change{App: app, Kind: kind})
+	var failures []error
+	for _, app := range apps {
+		current, err := c.Host.Ledger.Current(app)
+		if err == nil && current != 0 {
+			err = do(app)
+		}
+		if err != nil {
+			failures = append(failures, fmt.Errorf("%s: %w", app, err))
+		}
+	}
+	return errors.Join(failures...)
 }
 
 func psStop(ctx context.Context, call *Call) error {
-	app, err := call.app(ctx)
-	if err != nil {
-		return err
-	}
-	call.say("Stopping %s", app)
-	return call.Host.Stop(ctx, app, call.By)
+	return call.each(ctx, func(app string) error {
+		call.say("Stopping %s", app)
+		return call.Host.Stop(ctx, app, call.By)
+	})
 }
 
 func psScale(ctx context.Context, call *Call) error {
@@ -168,6 +210,9 @@ func psReport(ctx context.Context, call *Call) error {
 			{"Processes", strconv.Itoa(len(state.Containers))},
 			{"Ps can scale", fmt.Sprint(formationForbids(app, settings) == nil)},
 			{"Ps restart policy", policy},
+			{"Ps stop timeout seconds", settings.Properties["ps/stop-timeout-seconds"]},
+			{"Ps procfile path", settings.Properties["ps/procfile-path"]},
+			{"Ps start cmd", settings.Properties["ps/start-cmd"]},
 			{"Restore", restore},
 			{"Running", status},
 		}

@@ -49,7 +49,7 @@ func (f File) Print(out io.Writer, name, format string, lenient bool) error {
 		rows = append(rows, listed{key.Fingerprint, key.Name, key.Allowed, strings.Join(strings.Fields(public), " ")})
 	}
 	if len(rows) == 0 && !lenient {
-		return api.Errorf(api.NotFound, op, "there is no key named %s", name)
+		return api.Errorf(api.Precondition, op, "there is no key named %s", name)
 	}
 	if format == "json" {
 		text, err := json.Marshal(rows)

@@ -22,7 +22,6 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
 	"github.com/dokku-push/dokku-push/internal/dirlock"
-	"github.com/dokku-push/dokku-push/internal/run"
 	"github.com/dokku-push/dokku-push/triggers"
 )
 
@@ -160,7 +159,7 @@ func Code(err error) int {
 	if failed, ok := errors.AsType[*triggers.Failure](err); ok {
 		return failed.Code
 	}
-	if ended, ok := errors.AsType[*run.ExitError](err); ok {
+	if ended, ok := errors.AsType[*triggers.Exit](err); ok {
 		return ended.Code
 	}
 	return 1

@@ -86,7 +86,7 @@ func (m *Manager) isEnabled(name string) bool {
 // checkInstalled refuses the name of a plugin that is not there.
 func (m *Manager) checkInstalled(op, name string) error {
 	if !m.isInstalled(name) {
-		return api.Errorf(api.NotFound, op, "the plugin %s is not installed", name).WithHint("plugin:list shows those that are")
+		return api.Errorf(api.Precondition, op, "the plugin %s is not installed", name).WithHint("plugin:list shows those that are")
 	}
 	return nil
 }

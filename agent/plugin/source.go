@@ -56,7 +56,7 @@ func parseSource(op, text string) (source, error) {
 		return source{repository, text}, nil
 	}
 	address, err := url.Parse(text)
-	if err != nil {
+	if err != nil || address.Scheme == "" {
 		return refuse("%q is no plugin's address", text)
 	}
 	if _, secret := address.User.Password(); secret || address.User != nil && strings.HasPrefix(address.Scheme, "http") {

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/run"
+	"github.com/dokku-push/dokku-push/triggers"
 )
 
 // triggerName is the name of a file beside plugin.toml.
@@ -48,5 +50,9 @@ func (m *Manager) Trigger(ctx context.Context, name string, args []string, in io
 	}
 	argv := append([]string{"sudo", "-u", "#" + strconv.Itoa(int(owner)), "-E", "-H", plugn, "trigger", name}, args...)
 	command := run.Cmd{Argv: argv, Env: append(os.Environ(), "PLUGIN_PATH="+m.Path), Stdin: in, Stdout: m.Out, Stderr: m.Err}
-	return command.Run(ctx)
+	err = command.Run(ctx)
+	if ended, ok := errors.AsType[*run.ExitError](err); ok {
+		return &triggers.Exit{Code: ended.Code} // what failed has said so itself
+	}
+	return err
 }

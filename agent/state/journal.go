@@ -160,6 +160,27 @@ func mountOf(path string) string {
 	}
 }
 
+// Tidy gives back the room that a journal has reserved and not used. Nobody may be
+// writing to it.
+func (s *Store) Tidy(app, request string) error {
+	if !isApp(app) || !isRequest(request) {
+		return fmt.Errorf("request %q of %q: %w", request, app, agent.ErrNotFound)
+	}
+	path := s.Places.Journal(app, request)
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return fmt.Errorf("look at the journal: %w", err)
+	}
+	if stat.Blocks*512 < stat.Size+room/2 {
+		return nil
+	}
+	j, err := openJournal(path)
+	if err != nil {
+		return err
+	}
+	return j.Close()
+}
+
 // Write appends an entry and returns when it is on disk.
 func (j *journal) Write(entry agent.Entry) error {
 	j.mu.Lock()

@@ -35,6 +35,9 @@ func (p *program) install(args []string) int {
 	if err := install.Run(p.ctx, options); err != nil {
 		return p.fail(err)
 	}
+	if err := layOut(install.Places(), install.Program); err != nil {
+		return p.fail(err)
+	}
 	return 0
 }
 

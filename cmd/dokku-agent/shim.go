@@ -41,7 +41,7 @@ func linkNames(folder, program string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	for _, name := range []string{"dokku", "plugn", "sshcommand", "sigil"} {
+	for _, name := range names() {
 		link := filepath.Join(folder, name)
 		if target, err := os.Readlink(link); err == nil && target == program {
 			continue

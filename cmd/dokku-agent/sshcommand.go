@@ -13,7 +13,7 @@ import (
 	"github.com/dokku-push/dokku-push/agent/keys"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
-	"github.com/dokku-push/dokku-push/internal/run"
+	proc "github.com/dokku-push/dokku-push/internal/run"
 )
 
 const sshcommandUsage = `Usage: sshcommand COMMAND
@@ -183,7 +183,7 @@ func (p *program) addUser(name string) error {
 	if err != nil {
 		return api.Errorf(api.Precondition, op, "%w", err).WithHint("apt-get install passwd")
 	}
-	command := run.Cmd{Argv: []string{program, "--user-group", "--create-home", "--home-dir", "/home/" + name, "--shell", "/bin/bash", "--password", "*", "--", name},
+	command := proc.Cmd{Argv: []string{program, "--user-group", "--create-home", "--home-dir", "/home/" + name, "--shell", "/bin/bash", "--password", "*", "--", name},
 		Stdout: p.err, Stderr: p.err}
 	if err := command.Run(p.ctx); err != nil {
 		return api.Errorf(api.Precondition, op, "%w", err)

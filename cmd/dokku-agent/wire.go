@@ -96,8 +96,8 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 		host.Traffic = &nft.Reload{Places: places}
 	}
 	all := core.Core{Host: host, Submit: submit(host)}
-	host.Walk = walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: core.Handlers(all)}}
-	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: core.AskedByPlugins(all)}}
+	host.Walk = walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.Handlers()}}
+	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.AskedByPlugins()}}
 	return &parts{host: host, store: blobs, proxy: proxy, core: all, asked: asked, close: func() { _ = engine.Close() }}, nil
 }
 

@@ -86,6 +86,7 @@ func buildFlags(c *client, flags *pflag.FlagSet) {
 func pushFlags(c *client, flags *pflag.FlagSet) {
 	flags.StringVar(&c.options.Plan, "plan", "", "carry out exactly the plan in this file, or refuse")
 	flags.BoolVar(&c.dryRun, "dry-run", false, "say what would be done, step by step, and do nothing: as plan does")
+	flags.BoolVar(&c.options.NewestWins, "newest-wins", false, "stop an older deploy of the app by the same key, instead of being refused or waiting for it")
 	waitFlag(c, flags)
 }
 

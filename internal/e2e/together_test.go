@@ -135,3 +135,31 @@ func (b *lockedBuffer) waitFor(t *testing.T, text string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// TestNewestWins: a push with --newest-wins stops an older one of the same key that still
+// runs, which is undone, and goes live itself.
+func TestNewestWins(t *testing.T) {
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	first, second := testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello")
+	app := h.App(t, "newest")
+	slowStart(t, first)
+	testkit.Edit(t, second, "www/cgi-bin/index.cgi", "Hello", "Hello again")
+	client := h.Command(t, first, "--app", app)
+	var story lockedBuffer
+	client.Stderr = &story
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	story.waitFor(t, "Check the containers")
+	newer := pushed(t, h.Push(t, second, "--app", app, "--newest-wins"))
+	if !strings.Contains(newer.Stderr, "this push is newer") {
+		t.Errorf("the newer push does not say that it stops the older:\n%s", newer.Stderr)
+	}
+	if err := client.Wait(); err == nil || client.ProcessState.ExitCode() != 27 {
+		t.Errorf("the older push: %v, want exit 27\n%s", err, story.String())
+	}
+	answers(t, h, app, "/", "Hello again")
+	if state := status(t, h, second, app); len(state.Releases) != 1 {
+		t.Errorf("%d releases, want the newer push's alone", len(state.Releases))
+	}
+}

@@ -301,3 +301,17 @@ func harmless(t *testing.T, what, text string) {
 		}
 	}
 }
+
+// TestVerdictStays: what is said after the verdict, before Close, is not erased with a
+// layer that never arrived.
+func TestVerdictStays(t *testing.T) {
+	var out bytes.Buffer
+	renderer := Terminal(&out, 80)
+	renderer.Event(api.Event{Type: api.EventProgress, Progress: &api.Progress{Name: "a", Done: 1, Total: 2}})
+	renderer.Event(api.Event{Type: api.EventVerdict, Verdict: &api.Verdict{OK: true}})
+	fmt.Fprintln(&out, "=====> shop v2 is live")
+	renderer.Close()
+	if got := screen(t, out.String()); got != "=====> shop v2 is live\n" {
+		t.Errorf("the terminal shows %q", got)
+	}
+}

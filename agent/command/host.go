@@ -1,0 +1,217 @@
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// hostCommands are the rows of what has no noun, and of small ones.
+func hostCommands() []Command {
+	return []Command{
+		{"cleanup", "[<app>]", "Remove ended containers and nameless images of one app or of all", cleanup},
+		{"delete", "<app> [--force]", "Permanently destroy an app, as apps:destroy", appsDestroy},
+		{"registry:login", "[--password-stdin] <server> <user>", "Log the host in to an image registry; the password is read from standard input", registryLogin},
+		{"registry:logout", "<server>", "Log the host out of an image registry", registryLogout},
+		{"registry:report", "[<app>] [<flag>]", "Display a registry report for one or more apps", registryReport},
+		{"registry:set", "[--global|<app>] <key> [<value>]", "Set or clear a registry property of an app", registrySet},
+		{"report", "[<app>]", "Display all reports of one app or of all", report},
+		{"scheduler:report", "[<app>] [<flag>]", "Display a scheduler report for one or more apps", schedulerReport},
+		{"scheduler:set", "[--global|<app>] <key> [<value>]", "Set or clear a scheduler property of an app", schedulerSet},
+		{"trace:off", "", "Disable trace mode", traceOff},
+		{"trace:on", "", "Enable trace mode", traceOn},
+	}
+}
+
+func cleanup(ctx context.Context, call *Call) error {
+	call.flag("--global")
+	apps, err := call.someApps(ctx)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, app := range apps {
+		cleaned, err := call.Host.Cleanup(ctx, app, call.By)
+		for _, name := range cleaned.Containers {
+			call.say("Removed the container %s", name)
+		}
+		for _, id := range cleaned.Images {
+			call.say("Removed the image %s", short(id))
+		}
+		if err != nil {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+var (
+	serverForm = regexp.MustCompile(`^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$`)
+	userForm   = regexp.MustCompile(`^[A-Za-z0-9_$][A-Za-z0-9_.@+$:|/-]{0,254}$`)
+	repoForm   = regexp.MustCompile(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
+	shellForm  = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
+)
+
+// registryLogin hands a password to the docker program, which keeps it.
+func registryLogin(ctx context.Context, call *Call) error {
+	call.flag("--password-stdin", "--global") // it always is
+	if len(call.Args) > 2 {
+		return api.Errorf(api.Refused, "", "a password is no word of a command, where others can read it").
+			WithHint("registry:login --password-stdin SERVER USER, and the password on standard input")
+	}
+	if len(call.Args) < 2 || !serverForm.MatchString(call.Args[0]) || !userForm.MatchString(call.Args[1]) {
+		return api.Errorf(api.Usage, "", "Please specify a server and a user")
+	}
+	server, user := call.Args[0], call.Args[1]
+	text, err := io.ReadAll(io.LimitReader(call.In, 64<<10))
+	if err != nil {
+		return fmt.Errorf("read the password: %w", err)
+	}
+	password := strings.TrimRight(string(text), "\r\n")
+	if password == "" || strings.ContainsAny(password, "\r\n\x00") {
+		return api.Errorf(api.Usage, "", "No password on standard input").WithHint("echo \"$PASSWORD\" | ssh … registry:login --password-stdin %s %s", server, user)
+	}
+	if err := call.Host.Registries.Login(ctx, server, user, password); err != nil {
+		return err
+	}
+	call.say("Login Succeeded")
+	return nil
+}
+
+func registryLogout(ctx context.Context, call *Call) error {
+	if len(call.Args) != 1 || !serverForm.MatchString(call.Args[0]) {
+		return api.Errorf(api.Usage, "", "Please specify a server")
+	}
+	if err := call.Host.Registries.Logout(ctx, call.Args[0]); err != nil {
+		return err
+	}
+	call.say("Logout Succeeded")
+	return nil
+}
+
+// form is the check that a value has a form.
+func form(pattern *regexp.Regexp, what string) check {
+	return func(value string) error {
+		if !pattern.MatchString(value) {
+			return api.Errorf(api.Usage, "", "%q is no %s", value, what)
+		}
+		return nil
+	}
+}
+
+func registrySet(ctx context.Context, call *Call) error {
+	if slices.Contains(call.Args, "push-on-release") {
+		return api.Errorf(api.Usage, "", "this host pushes no images").
+			WithHint("the client pushes to a registry before it deploys: image { registry = … } in dokku.hcl")
+	}
+	return call.set(ctx, "registry", map[string]check{
+		"image-repo": form(repoForm, "image repository"), "server": form(serverForm, "registry's server"),
+		"image-repo-template": func(string) error { return nil },
+	})
+}
+
+func registryReport(ctx context.Context, call *Call) error {
+	global, err := call.settings("--global")
+	if err != nil {
+		return err
+	}
+	return call.report(ctx, "registry", func(_ string, settings agent.Settings) ([]reportLine, error) {
+		rows := computed("Registry", "image-repo-template", "", settings, global, "registry/image-repo-template")
+		rows = append(rows, reportLine{"Registry image repo", settings.Properties["registry/image-repo"]}, reportLine{"Registry push on release", "false"})
+		return append(rows, computed("Registry", "server", "", settings, global, "registry/server")...), nil
+	})
+}
+
+func schedulerSet(ctx context.Context, call *Call) error {
+	if len(call.Args) > 1 && slices.Contains(call.Args[:len(call.Args)-1], "selected") {
+		if call.Args[len(call.Args)-1] != "docker-local" {
+			return api.Errorf(api.Usage, "", "this host has the scheduler docker-local and no other")
+		}
+		call.heading("Setting selected to docker-local")
+		return nil // it always is
+	}
+	return call.set(ctx, "scheduler", map[string]check{"shell": form(shellForm, "path of a shell")})
+}
+
+func schedulerReport(ctx context.Context, call *Call) error {
+	global, err := call.settings("--global")
+	if err != nil {
+		return err
+	}
+	return call.report(ctx, "scheduler", func(_ string, settings agent.Settings) ([]reportLine, error) {
+		rows := []reportLine{{"Scheduler computed selected", "docker-local"}, {"Scheduler global selected", "docker-local"}, {"Scheduler selected", ""}}
+		return append(rows, computed("Scheduler", "shell", "/bin/sh", settings, global, "scheduler/shell")...), nil
+	})
+}
+
+// report prints every noun's report, then those of the plugins.
+func report(ctx context.Context, call *Call) error {
+	apps, err := call.someApps(ctx)
+	if err != nil {
+		return err
+	}
+	if err := call.noMore(); err != nil {
+		return err
+	}
+	for _, app := range apps {
+		for _, row := range Table() {
+			if !strings.HasSuffix(row.Name, ":report") {
+				continue
+			}
+			one := *call
+			one.App, one.Args = app, nil
+			if err := row.Do(ctx, &one); err != nil {
+				return fmt.Errorf("%s: %w", row.Name, err)
+			}
+		}
+		if err := call.trigger(ctx, "report", app); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// traceFile is Dokku's: its presence is the trace mode (PLUGIN-CONTRACT 2.1).
+func (c *Call) traceFile() string {
+	return filepath.Join(c.Host.Places.Root, ".dokkurc", "DOKKU_TRACE")
+}
+
+func traceOn(_ context.Context, call *Call) error {
+	if err := call.noMore(); err != nil {
+		return err
+	}
+	file := call.traceFile()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("enable trace mode: %w", err)
+	}
+	text := []byte("export DOKKU_TRACE=1\n")
+	if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, text) {
+		if err := os.WriteFile(file, text, 0o644); err != nil {
+			return fmt.Errorf("enable trace mode: %w", err)
+		}
+	}
+	call.say("Enabling trace mode")
+	return nil
+}
+
+func traceOff(_ context.Context, call *Call) error {
+	if err := call.noMore(); err != nil {
+		return err
+	}
+	if err := os.Remove(call.traceFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("disable trace mode: %w", err)
+	}
+	call.say("Disabling trace mode")
+	return nil
+}
