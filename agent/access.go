@@ -15,7 +15,7 @@ func (h *Host) May(ctx context.Context, by Caller, app string, command ...string
 	if h.Walk.Has("user-auth") {
 		var said strings.Builder
 		args := append([]string{by.User, by.Name}, command...)
-		if err := h.Walk.Trigger(ctx, "user-auth", args, Streams{Out: &said, Err: &said}); err != nil {
+		if err := h.trigger(ctx, "user-auth", args, Streams{Out: &said, Err: &said}); err != nil {
 			return (&api.Error{Code: api.Refused, Op: strings.Join(command[:1], ""), Message: "Access denied"}).
 				WithHint("%s", strings.TrimSpace("the host's user-auth plugin refused the key "+by.Name+"; "+said.String()))
 		}
@@ -41,7 +41,7 @@ func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string,
 	}
 	var answer strings.Builder
 	args := append([]string{by.User, by.Name}, apps...)
-	if err := h.Walk.Trigger(ctx, "user-auth-app", args, Streams{Out: &answer}); err != nil {
+	if err := h.trigger(ctx, "user-auth-app", args, Streams{Out: &answer}); err != nil {
 		return nil, api.Errorf(api.Refused, "ask who may see which app", "%w", err)
 	}
 	allowed := strings.Fields(answer.String())

@@ -81,6 +81,12 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	if err := r.Host.recoverLocked(ctx, r.change.App, r.change.Request); err != nil {
 		return failed(err)
 	}
+	if err := r.Host.reconcileLocked(ctx, r.change.App); err != nil {
+		if ctx.Err() != nil {
+			return failed(context.Cause(ctx))
+		}
+		r.warn("traffic may not lead to where the containers are: %v", err) // this deploy leads it anew
+	}
 	if err := r.matches(ctx); err != nil {
 		return failed(err)
 	}

@@ -25,7 +25,7 @@ var ownProperties = []string{"apps/created-at", "apps/locked", "app-json/heroku.
 // they keep. If any of that fails, there is no app to. The change that would deploy from's
 // release as to is returned; nil when from was never deployed.
 func (h *Host) Clone(ctx context.Context, from, to string, by Caller) (deploy *Change, err error) {
-	if err := h.fresh(from, to); err != nil {
+	if err := h.NewName(from, to); err != nil {
 		return nil, err
 	}
 	err = h.withLock(ctx, from, by, 0, func(ctx context.Context) error {
@@ -61,8 +61,8 @@ func (h *Host) Clone(ctx context.Context, from, to string, by Caller) (deploy *C
 	return &Change{App: to, Kind: Deploy, Document: document}, nil
 }
 
-// fresh refuses a name that cannot be a new app's.
-func (h *Host) fresh(from, to string) error {
+// NewName refuses a name that an app cannot be copied to.
+func (h *Host) NewName(from, to string) error {
 	if err := h.Exists(from); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (h *Host) copySettings(from, to string) error {
 // name goes again and the old app is as it was. deploy is not called for an app that
 // was never deployed or is stopped; nil leaves the app stopped.
 func (h *Host) Rename(ctx context.Context, from, to string, by Caller, deploy func(ctx context.Context, change Change) error) error {
-	if err := h.fresh(from, to); err != nil {
+	if err := h.NewName(from, to); err != nil {
 		return err
 	}
 	if h.InsideDeploy(ctx, from) {

@@ -83,7 +83,7 @@ func (i images) Tag(ctx context.Context, id, name string) error {
 	})
 }
 
-// Untag lets the image go with its last name, unless a container uses it.
+// Untag lets the image go with its last name, unless a container of it runs.
 func (i images) Untag(ctx context.Context, name string) error {
 	return i.locked(ctx, "untag", func() error {
 		id, named := i.names[name]
@@ -100,7 +100,7 @@ func (i images) Untag(ctx context.Context, name string) error {
 
 func (w *world) used(image string) bool {
 	for _, c := range w.containers {
-		if c.Image == image {
+		if c.Image == image && c.Running {
 			return true
 		}
 	}
@@ -490,7 +490,7 @@ func (w walk) Trigger(ctx context.Context, name string, args []string, streams a
 	if w.plugin == nil {
 		return nil
 	}
-	return w.do(ctx, "trigger "+name, func() error { return w.plugin(name, args, streams) })
+	return w.do(ctx, "trigger "+name, func() error { return w.plugin(ctx, name, streams) })
 }
 
 func (w walk) Has(name string) bool { return len(w.Ships(name)) > 0 }

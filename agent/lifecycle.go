@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,7 +79,7 @@ func (h *Host) halfCreated(app string) (bool, error) {
 
 // fire walks a trigger for a command: what it prints goes where the command prints.
 func (h *Host) fire(ctx context.Context, name string, args ...string) error {
-	if err := h.Walk.Trigger(ctx, name, args, StreamsOf(ctx)); err != nil {
+	if err := h.trigger(ctx, name, args, StreamsOf(ctx)); err != nil {
 		return api.Errorf(api.Unclassified, "run the trigger "+name, "%w", err)
 	}
 	return nil
@@ -109,7 +108,7 @@ func (h *Host) DefaultDomains(ctx context.Context, app string) ([]string, error)
 	var domains []string
 	for _, vhost := range global.Domains {
 		var answer limitedBuffer
-		if err := h.Walk.Trigger(ctx, "nginx-hostname", []string{app, app, vhost}, Streams{Out: &answer, Err: StreamsOf(ctx).Err}); err != nil {
+		if err := h.trigger(ctx, "nginx-hostname", []string{app, app, vhost}, Streams{Out: &answer, Err: StreamsOf(ctx).Err}); err != nil {
 			return nil, api.Errorf(api.Unclassified, "run the trigger nginx-hostname", "%w", err)
 		}
 		domain := strings.TrimSpace(answer.String())
@@ -200,35 +199,5 @@ func (h *Host) Serve(ctx context.Context, app string, by Caller) error {
 	if h.InsideDeploy(ctx, app) {
 		return nil // the deploy that this runs in makes the site anew
 	}
-	return h.withLock(ctx, app, by, time.Minute, func(ctx context.Context) error {
-		current, err := h.currentRecord(app)
-		if err != nil || current == nil {
-			return err
-		}
-		settings, err := h.Settings.Read(app)
-		if err != nil {
-			return fmt.Errorf("read the settings of %s: %w", app, err)
-		}
-		ports, err := portMaps(settings)
-		if err != nil {
-			return err
-		}
-		running, err := h.instances(ctx, app)
-		if err != nil {
-			return err
-		}
-		conf, err := h.render(ctx, app, settings, ports, running, settings.Env)
-		if err != nil {
-			return err
-		}
-		if err := h.Proxy.Check(ctx, app, conf); err != nil {
-			return err
-		}
-		kept := filepath.Join(h.Places.AppData(app), "journal", "site.nginx.conf")
-		port, ip := firstWeb(backendsOf(running))
-		_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error { return h.fire(ctx, "nginx-pre-reload", app, port, ip) })
-		os.Remove(kept)
-		os.Remove(kept + ".absent")
-		return err
-	})
+	return h.withLock(ctx, app, by, time.Minute, func(ctx context.Context) error { return h.renewSite(ctx, app) })
 }

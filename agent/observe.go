@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -191,37 +190,4 @@ func hashTree(sum io.Writer, folder string) error {
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// Reconcile makes the address map what the containers are now, app by app: at boot,
-// after an engine restart and whenever a container comes back with another address.
-// An app that is being deployed is left alone, for its deploy moves the traffic
-// itself; busy says that there was one, and that it is to be looked at again.
-func (h *Host) Reconcile(ctx context.Context) (busy bool, err error) {
-	apps, err := h.Settings.Apps()
-	if err != nil {
-		return false, fmt.Errorf("list the apps: %w", err)
-	}
-	var failures []error
-	for _, app := range apps {
-		done, err := h.reconcileOne(ctx, app)
-		busy = busy || !done
-		failures = append(failures, err)
-	}
-	return busy, errors.Join(failures...)
-}
-
-func (h *Host) reconcileOne(ctx context.Context, app string) (done bool, err error) {
-	lock, _, err := h.Ledger.Lock(app, api.Lock{Key: "watch", PID: ownPID(), Since: time.Now()})
-	if err != nil || lock == nil {
-		return err != nil, err
-	}
-	running, err := h.instances(ctx, app)
-	if err == nil {
-		err = h.Traffic.Point(ctx, app, backendsOf(running), true)
-	}
-	if err = errors.Join(err, lock.Unlock()); err != nil {
-		return true, fmt.Errorf("write the addresses of %s: %w", app, err)
-	}
-	return true, nil
 }

@@ -127,7 +127,7 @@ func onceStart(image Image, settings Settings, command []string) start {
 // onceArgs are the docker options of run: the app's own, then the plugins'.
 func (h *Host) onceArgs(ctx context.Context, app string, settings Settings, problems io.Writer) ([]string, error) {
 	var answer limitedBuffer
-	if err := h.Walk.Trigger(ctx, "docker-args-run", []string{app, tag}, Streams{Out: &answer, Err: problems}); err != nil {
+	if err := h.trigger(ctx, "docker-args-run", []string{app, tag}, Streams{Out: &answer, Err: problems}); err != nil {
 		return nil, api.Errorf(api.Precondition, "run the trigger docker-args-run", "%w", err)
 	}
 	args, err := SplitWords(answer.String())

@@ -61,6 +61,9 @@ func (r *run) record(ctx context.Context) error {
 	return nil
 }
 
+// errStillCurrent says that a release which is to be undone is the current one.
+var errStillCurrent = errors.New("the new release is the current one, and the former one cannot be made it")
+
 // undoRecord removes the record of a release that is not to be. It may have become the
 // current one all the same: that it is could not be synced, and who asked was told of a failure.
 func undoRecord(_ context.Context, h *Host, app string, data json.RawMessage) error {
@@ -74,7 +77,7 @@ func undoRecord(_ context.Context, h *Host, app string, data json.RawMessage) er
 	}
 	if current == undo.Version {
 		if err := h.Ledger.SetCurrent(app, undo.Former); err != nil {
-			return fmt.Errorf("make the former release current again: %w", err)
+			return fmt.Errorf("%w: %w", errStillCurrent, err)
 		}
 	}
 	return h.Ledger.RemoveRelease(app, undo.Version)

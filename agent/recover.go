@@ -76,7 +76,7 @@ func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
 // is current, never the journal.
 func (h *Host) recoverOne(ctx context.Context, app, request string, entries []Entry) error {
 	steps, locked := begunSteps(entries)
-	if verdict := verdictOf(entries); verdict != nil && (len(steps) == 0 || api.AsError(verdict.Error).Code != api.UndoFailed) {
+	if verdict := verdictOf(entries); verdict != nil && (len(steps) == 0 || verdict.Error == nil || verdict.Error.Code != api.UndoFailed) {
 		return h.retireAgain(ctx, app, request, entries)
 	}
 	if !locked {

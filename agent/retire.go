@@ -87,7 +87,7 @@ func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i i
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		// Nobody listens any more; the trigger is how a plugin learns of it.
-		_ = h.Walk.Trigger(ctx, "retire-container-failed", []string{app, i.ID}, Streams{})
+		_ = h.trigger(ctx, "retire-container-failed", []string{app, i.ID}, Streams{})
 		return fmt.Errorf("retire %s: %w", i.Name, err)
 	}
 	return nil

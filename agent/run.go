@@ -124,7 +124,7 @@ func (r *run) warn(format string, args ...any) {
 func (r *run) fire(ctx context.Context, code api.Code, name string, args ...string) error {
 	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
 	defer out.flush()
-	if err := r.Walk.Trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out}); err != nil {
+	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out}); err != nil {
 		return api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}
@@ -136,7 +136,7 @@ func (r *run) ask(ctx context.Context, code api.Code, name string, args ...strin
 	var answer limitedBuffer
 	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
 	defer out.flush()
-	if err := r.Walk.Trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: &answer, Err: out}); err != nil {
+	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: &answer, Err: out}); err != nil {
 		return "", api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}

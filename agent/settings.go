@@ -19,6 +19,8 @@ type HostConfig struct {
 	Map      MapConfig   `json:"map"`
 	Embedded bool        `json:"embedded"`
 	ID       string      `json:"id"` // label of its containers: tells hosts on one engine apart
+	// TriggerTimeout is how many seconds the plugins have for one trigger; 0: ten minutes.
+	TriggerTimeout int `json:"trigger_timeout,omitempty"`
 	// Helper is the argv in front of the root helper's verbs when the agent is
 	// not root: ["sudo", "-n", "/usr/local/bin/dokku-agent", "root"].
 	Helper []string `json:"helper,omitempty"`

@@ -113,8 +113,8 @@ func (h *Host) undoAll(ctx context.Context, app string, done []begun, tell func(
 		if err := s.undo(ctx, h, app, done[i].undo); err != nil {
 			failures = append(failures, fmt.Errorf("undo %s: %w", s.name, err))
 			tell(s, api.StepFailed, time.Since(start), "undo: "+err.Error())
-			if s.commits {
-				break // the release may be current: what it runs on must stay
+			if errors.Is(err, errStillCurrent) {
+				break // what it runs on must stay
 			}
 			continue
 		}

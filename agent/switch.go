@@ -19,10 +19,9 @@ import (
 
 // switchUndo is everything that the switch changes, as it was.
 type switchUndo struct {
-	Backends []Backend         `json:"backends"` // where traffic goes now
-	Kept     string            `json:"kept"`     // where the former nginx file is kept
-	Renames  []rename          `json:"renames"`
-	Files    map[string]string `json:"files"` // CONTAINER., IP., PORT. files as they were
+	Kept    string            `json:"kept"` // where the former nginx file is kept
+	Renames []rename          `json:"renames"`
+	Files   map[string]string `json:"files"` // CONTAINER., IP., PORT. files as they were
 }
 
 type rename struct {
@@ -35,11 +34,6 @@ type rename struct {
 func (r *run) planSwitch(ctx context.Context) (any, error) {
 	app := r.change.App
 	undo := switchUndo{Kept: r.Places.Kept(app, r.change.Request), Files: map[string]string{}}
-	current, err := r.Host.instances(ctx, app)
-	if err != nil {
-		return nil, err
-	}
-	undo.Backends = backendsOf(current)
 	all, err := r.Host.appContainers(ctx, app)
 	if err != nil {
 		return nil, err
@@ -90,7 +84,10 @@ func (r *run) switchTraffic(ctx context.Context) error {
 		return err
 	}
 	app := r.change.App
-	serving := slices.Concat(r.kept, r.fresh)
+	serving, err := r.serving(ctx)
+	if err != nil {
+		return err
+	}
 	backends := backendsOf(serving)
 	if len(r.settings.Domains) > 0 || len(backends) > 0 {
 		if err := r.moveTraffic(ctx, backends, serving, undo.Kept); err != nil {
@@ -111,6 +108,20 @@ func (r *run) switchTraffic(ctx context.Context) error {
 	port, ip := firstWeb(backends)
 	// Part of the switch: whoever fails here has the switch taken back.
 	return r.fire(ctx, api.ProxyFailed, "core-post-deploy", app, port, ip, tag)
+}
+
+// serving are the containers of the new release with the addresses that they have now:
+// one that was restarted since it was looked at may have another's former one.
+func (r *run) serving(ctx context.Context) ([]instance, error) {
+	serving := slices.Concat(r.kept, r.fresh)
+	for n := range serving {
+		c, err := r.Containers.Inspect(ctx, serving[n].ID)
+		if err != nil {
+			return nil, fmt.Errorf("look at %s: %w", serving[n].label(), err)
+		}
+		serving[n].Address = c.Address
+	}
+	return serving, nil
 }
 
 // moveTraffic sends the app's addresses to its new containers.
@@ -197,9 +208,17 @@ func undoSwitch(ctx context.Context, h *Host, app string, data json.RawMessage) 
 		}
 		try("rename "+change.To+" back", ignoreNotFound(err))
 	}
-	try("put the address map back", h.Traffic.Point(ctx, app, undo.Backends, false))
+	// Not where traffic led before: after a reboot another app's container may be there.
+	running, lost := h.instances(ctx, app)
+	point := func(exact bool) error {
+		if lost != nil {
+			return lost
+		}
+		return h.Traffic.Point(ctx, app, backendsOf(running), exact)
+	}
+	try("put the address map back", point(false))
 	try("put the nginx file back", h.Proxy.Restore(ctx, app, undo.Kept))
-	try("put the address map back", h.Traffic.Point(ctx, app, undo.Backends, true))
+	try("put the address map back", point(true))
 	try("put the container files back", putProcessFiles(h.Places.App(app), undo.Files))
 	return errors.Join(failures...)
 }

@@ -37,7 +37,7 @@ type world struct {
 	unhealthy  error
 	exited     *agent.Exit // of containers that do not stay up
 	plugins    map[string]func(args []string) error
-	plugin     func(name string, args []string, streams agent.Streams) error // one that has every trigger
+	plugin     func(ctx context.Context, name string, streams agent.Streams) error // one that has every trigger
 }
 
 func newWorld(t testing.TB) *world {
@@ -140,7 +140,7 @@ func (w *world) process(dieAt int) *process {
 }
 
 func (p *process) host() *agent.Host {
-	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test"}, Images: images{process: p}, Containers: containers{process: p},
+	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
 		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Settings: p, Ledger: p, Version: "test"}
 }
 

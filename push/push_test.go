@@ -21,8 +21,8 @@ var idForm = regexp.MustCompile(`^[a-z0-9-]{8,64}$`)
 // TestPush is one push from the folder to the verdict.
 func TestPush(t *testing.T) {
 	agent := newAgent(t)
-	o, events, image := agent.shop(t, map[string]string{"Procfile": "web: ./server\n", "app.json": "{\"name\": \"shop\"}\n",
-		"dokku.hcl": "config = { COLOR = \"red\" }\nsecrets = [\"TOKEN\"]\ndomains = []\n"})
+	o, events, image := agent.shop(t, map[string]string{"Procfile": "web: ./server $PORT\n", "app.json": "{\"name\": \"shop\"}\n",
+		"dokku.hcl": "config {\n  COLOR = \"red\"\n}\nsecrets = [\"TOKEN\"]\ndomains = []\n"})
 	o.Getenv = variables(map[string]string{"TOKEN": "token-canary", "CI_COMMIT": strings.Repeat("ab", 20), "CI_BRANCH": "main", "CI_JOB_URL": "https://ci/7"})
 	o.LockWait = 90 * time.Second
 	verdict, err := Push(t.Context(), o)
@@ -40,7 +40,7 @@ func TestPush(t *testing.T) {
 	digest, _ := image.Digest()
 	request := api.ReleaseRequest{LockWait: 90, Document: api.ReleaseDocument{Image: api.Image{ID: id.String(), Manifest: digest.String()}, Builder: "image",
 		Source:   api.Source{Revision: strings.Repeat("ab", 20), Branch: "main", RunURL: "https://ci/7"},
-		Procfile: "web: ./server\n", AppJSON: "{\"name\": \"shop\"}\n", Config: map[string]string{"COLOR": "red", "TOKEN": "token-canary"}, Secrets: []string{"TOKEN"},
+		Procfile: "web: ./server $PORT\n", AppJSON: "{\"name\": \"shop\"}\n", Config: map[string]string{"COLOR": "red", "TOKEN": "token-canary"}, Secrets: []string{"TOKEN"},
 		Declared: &api.Declared{Domains: &[]string{}}}}
 	if diff := cmp.Diff([]api.ReleaseRequest{request}, agent.released); diff != "" {
 		t.Errorf("the release (-want +got):\n%s", diff)
@@ -129,6 +129,9 @@ func TestPushIsAskedForLayers(t *testing.T) {
 	if err != nil || !result.OK || agent.uploads != 4 || len(agent.ids) != 2 || agent.ids[0] == agent.ids[1] {
 		t.Errorf("verdict %+v, %v; %d uploads, ids %q", result, err, agent.uploads, agent.ids)
 	}
+	if len(agent.released) < 2 {
+		t.FailNow()
+	}
 	if diff := cmp.Diff(agent.released[0], agent.released[1]); diff != "" {
 		t.Errorf("the second request asks for something else:\n%s", diff)
 	}
@@ -201,7 +204,7 @@ func TestPushPlan(t *testing.T) {
 		}
 	}
 	write(`{"app": "shop", "state": "state-1", "document": "document-1", "current": 1}`)
-	if v, err := Push(t.Context(), o); err != nil || !v.OK || agent.states[0] != `"state-1"` {
+	if v, err := Push(t.Context(), o); err != nil || !v.OK || len(agent.states) != 1 || agent.states[0] != `"state-1"` {
 		t.Fatalf("the plan as it was: %+v, %v, %q", v, err, agent.states)
 	}
 	asked, uploads := len(agent.ids), agent.uploads

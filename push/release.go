@@ -41,11 +41,18 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 		if err != nil {
 			return api.Verdict{}, err
 		}
-		verdict, err := connection.Release(ctx, project.Name, id, request, o.Report)
+		wanting := func(v *api.Verdict) bool {
+			return v != nil && v.Error != nil && v.Error.Code == api.BlobsMissing && attempt < resends && registry == ""
+		}
+		verdict, err := connection.Release(ctx, project.Name, id, request, func(event api.Event) {
+			if !wanting(event.Verdict) { // which is no outcome yet
+				o.Report(event)
+			}
+		})
 		if err != nil {
 			return verdict, cancelled(ctx, connection, project.Name, id, err)
 		}
-		if verdict.Error == nil || verdict.Error.Code != api.BlobsMissing || attempt == resends || registry != "" {
+		if !wanting(&verdict) {
 			return verdict, nil
 		}
 		transfer := transferTo(o, connection)

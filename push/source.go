@@ -28,7 +28,7 @@ func SourceOf(dir string, getenv func(string) (string, bool)) api.Source {
 		return ""
 	}
 	source := api.Source{Revision: first(commitNames), Branch: first(branchNames), RunURL: first(runNames)}
-	if server, ok := getenv("GITHUB_SERVER_URL"); ok && source.RunURL == "" {
+	if server, ok := getenv("GITHUB_SERVER_URL"); ok && server != "" && source.RunURL == "" {
 		repository, _ := getenv("GITHUB_REPOSITORY")
 		run, _ := getenv("GITHUB_RUN_ID")
 		source.RunURL = server + "/" + repository + "/actions/runs/" + run

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -179,13 +180,21 @@ func blobsOf(img v1.Image) ([]blob, error) {
 			continue
 		}
 		seen[d.Digest.String()] = true
-		layer, err := img.LayerByDigest(d.Digest)
+		layer, err := blobLayer(img, d.Digest, i == 0)
 		if err != nil {
 			return nil, api.Errorf(api.ShipFailed, opShip, "find layer %s of the image: %w", d.Digest, err)
 		}
 		list = append(list, blob{digest: d.Digest.String(), size: d.Size, content: layer, config: i == 0})
 	}
 	return list, nil
+}
+
+// blobLayer finds a blob; an image of a docker-save archive knows its config by no digest.
+func blobLayer(img v1.Image, digest v1.Hash, config bool) (v1.Layer, error) {
+	if config {
+		return partial.ConfigLayer(img)
+	}
+	return img.LayerByDigest(digest)
 }
 
 func (s *shipment) sendNamed(ctx context.Context, digests []string) error {

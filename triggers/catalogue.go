@@ -89,6 +89,9 @@ func All() []Trigger {
 	return all
 }
 
+// Core returns the triggers that the core answers.
+func Core() []Trigger { return slices.Clone(coreTriggers) }
+
 // Lookup finds a trigger by its name.
 func Lookup(name string) (Trigger, bool) {
 	for _, table := range [][]Trigger{seedTriggers, pluginTriggers, coreTriggers} {

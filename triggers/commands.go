@@ -45,6 +45,24 @@ func (w *Walk) Commands(ctx context.Context, argv []string, streams Streams) (ha
 	return handled, nil
 }
 
+// Help asks the `commands` file of every plugin that is not the core's for its lines of
+// `dokku help`. Whoever fails has nothing to say.
+func (w *Walk) Help(ctx context.Context, streams Streams) error {
+	names, err := w.Enabled()
+	if err != nil {
+		return err
+	}
+	env, values := w.environment(), w.userValues()
+	for _, plugin := range names {
+		if w.isCore(plugin) || w.look(plugin, "commands") != executable {
+			continue
+		}
+		env = append(env, w.config(plugin, values)...)
+		_ = w.execute(ctx, w.file(plugin, "commands"), []string{"help"}, env, streams)
+	}
+	return ctx.Err()
+}
+
 // Subcommand finds the file that answers a command word, and the plugin it belongs
 // to; file is empty when there is none. Dokku looks for a default of that
 // name, a command of the plugin of that name, then the part behind the colon.

@@ -69,6 +69,9 @@ type Failure struct {
 }
 
 func (f *Failure) Error() string {
+	if exit, ok := errors.AsType[*run.ExitError](f.Err); ok && exit.Cause != nil {
+		return fmt.Sprintf("the plugin %s was stopped in its trigger %s: %v", f.Plugin, f.Trigger, exit.Cause)
+	}
 	if f.Code == cannotStart && f.Err != nil {
 		return fmt.Sprintf("the plugin %s failed in its trigger %s: %v", f.Plugin, f.Trigger, f.Err)
 	}

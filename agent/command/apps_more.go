@@ -49,6 +49,9 @@ func appsClone(ctx context.Context, call *Call) error {
 		fmt.Fprintf(call.Err, " !     Name is already taken\n")
 		return nil
 	}
+	if err := call.Host.NewName(from, to); err != nil {
+		return err
+	}
 	call.say("Cloning %s to %s", from, to)
 	deploy, err := call.Host.Clone(ctx, from, to, call.By)
 	if err != nil || skip || deploy == nil {
@@ -61,6 +64,9 @@ func appsRename(ctx context.Context, call *Call) error {
 	skip := call.flag("--skip-deploy")
 	from, to, err := call.twoApps(ctx)
 	if err != nil {
+		return err
+	}
+	if err := call.Host.NewName(from, to); err != nil {
 		return err
 	}
 	call.say("Renaming %s to %s", from, to)

@@ -32,6 +32,10 @@ func (e *engine) List(context.Context, map[string]string) ([]agent.Container, er
 
 func (e *engine) Names(context.Context, string) ([]string, error) { return nil, nil }
 
+func (e *engine) Image(_ context.Context, ref string) (agent.Image, error) {
+	return agent.Image{ID: ref}, nil
+}
+
 func (e *engine) Create(_ context.Context, spec agent.ContainerSpec) (string, error) {
 	e.created = &spec
 	return "id", nil
@@ -173,6 +177,9 @@ func TestReports(t *testing.T) {
        Processes:                     0
        Ps can scale:                  true
        Ps restart policy:             on-failure:10
+       Ps stop timeout seconds:       `+`
+       Ps procfile path:              `+`
+       Ps start cmd:                  `+`
        Restore:                       true
        Running:                       false
 `)
@@ -191,6 +198,9 @@ func TestReports(t *testing.T) {
        Processes:                     2
        Ps can scale:                  false
        Ps restart policy:             always
+       Ps stop timeout seconds:       `+`
+       Ps procfile path:              `+`
+       Ps start cmd:                  `+`
        Restore:                       false
        Running:                       mixed
        Status web 1:                  running (CID: web.1-012345)

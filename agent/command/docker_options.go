@@ -82,7 +82,7 @@ func dockerOptionsAdd(ctx context.Context, call *Call) error {
 	}
 	option, err := call.oneOption()
 	if err == nil {
-		err = call.allowedOption(option)
+		err = call.allowedOption(app, option)
 	}
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ var hostOptions = []string{"--privileged", "--cap-add", "--device", "--device-cg
 
 // allowedOption refuses what is no option of docker's, what the deploy itself decides, and
 // from afar what would hand the host to the app.
-func (c *Call) allowedOption(option string) error {
+func (c *Call) allowedOption(app, option string) error {
 	refuse := func(format string, args ...any) *api.Error { return api.Errorf(api.Refused, "", format, args...) }
 	if strings.Contains(option, "$(") || strings.Contains(option, "`") || strings.ContainsFunc(option, unicode.IsControl) {
 		return refuse("a docker option holds no $( ), backtick or line break: no shell reads it")
@@ -197,11 +197,35 @@ func (c *Call) allowedOption(option string) error {
 		if problem := optionValue(name, value); problem != "" {
 			return refuse("%s %s", name, problem)
 		}
+		if source := mountedBy(name, value); strings.HasPrefix(source, "/") {
+			if err := c.mountSource(app, source); err != nil {
+				return err
+			}
+		}
 		if c.afar() && (slices.Contains(hostOptions, name) || sharesHost(name, value)) {
 			return refuse("%s gives the app a part of the host", name).WithHint("its owner can say so there: dokku docker-options:add")
 		}
 	}
 	return nil
+}
+
+// mountedBy is the host's path or the volume that an option mounts.
+func mountedBy(name, value string) string {
+	switch {
+	case name == "-v" || name == "--volume":
+	case strings.HasPrefix(name, "-v"): // -v/path:/path
+		value = strings.TrimPrefix(name, "-v")
+	case name == "--mount":
+		for field := range strings.SplitSeq(value, ",") {
+			if key, source, _ := strings.Cut(field, "="); key == "source" || key == "src" {
+				return source
+			}
+		}
+	default:
+		return ""
+	}
+	source, _, _ := strings.Cut(value, ":")
+	return source
 }
 
 // afar tells a call over ssh from one on the host.
@@ -218,14 +242,9 @@ func sharesHost(name, value string) bool {
 }
 
 func optionValue(name, value string) (problem string) {
-	switch name {
-	case "--label", "-l":
+	if name == "--label" || name == "-l" {
 		if value == "dokku" || strings.HasPrefix(value, "dokku=") || strings.HasPrefix(value, "com.dokku.") || strings.HasPrefix(value, "com.dokku-push.") {
 			return "sets a label of Dokku's own"
-		}
-	case "-v", "--volume":
-		if source, _, _ := strings.Cut(value, ":"); strings.HasPrefix(source, "/") {
-			return hostPath(source)
 		}
 	}
 	return ""

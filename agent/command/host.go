@@ -1,14 +1,10 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -29,8 +25,6 @@ func hostCommands() []Command {
 		{"report", "[<app>]", "Display all reports of one app or of all", report},
 		{"scheduler:report", "[<app>] [<flag>]", "Display a scheduler report for one or more apps", schedulerReport},
 		{"scheduler:set", "[--global|<app>] <key> [<value>]", "Set or clear a scheduler property of an app", schedulerSet},
-		{"trace:off", "", "Disable trace mode", traceOff},
-		{"trace:on", "", "Enable trace mode", traceOn},
 	}
 }
 
@@ -179,39 +173,5 @@ func report(ctx context.Context, call *Call) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// traceFile is Dokku's: its presence is the trace mode (PLUGIN-CONTRACT 2.1).
-func (c *Call) traceFile() string {
-	return filepath.Join(c.Host.Places.Root, ".dokkurc", "DOKKU_TRACE")
-}
-
-func traceOn(_ context.Context, call *Call) error {
-	if err := call.noMore(); err != nil {
-		return err
-	}
-	file := call.traceFile()
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("enable trace mode: %w", err)
-	}
-	text := []byte("export DOKKU_TRACE=1\n")
-	if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, text) {
-		if err := os.WriteFile(file, text, 0o644); err != nil {
-			return fmt.Errorf("enable trace mode: %w", err)
-		}
-	}
-	call.say("Enabling trace mode")
-	return nil
-}
-
-func traceOff(_ context.Context, call *Call) error {
-	if err := call.noMore(); err != nil {
-		return err
-	}
-	if err := os.Remove(call.traceFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("disable trace mode: %w", err)
-	}
-	call.say("Disabling trace mode")
 	return nil
 }

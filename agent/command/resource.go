@@ -73,6 +73,11 @@ func (c *Call) resources(ctx context.Context, kind string) error {
 			wanted[name] = value
 		}
 	}
+	for _, word := range c.Args {
+		if strings.HasPrefix(word, "-") {
+			return api.Errorf(api.Usage, "", "%s is no resource that this host can %s: %s", word, kind, strings.Join(resources[kind], ", "))
+		}
+	}
 	app, err := c.app(ctx)
 	if err == nil {
 		err = c.noMore()

@@ -1,10 +1,8 @@
 package core
 
 import (
-	"archive/tar"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -57,94 +55,6 @@ func (a *ask) changeConfig(ctx context.Context, name string, words []string, wri
 	return nil
 }
 
-// merged takes an app's scope and flags from the arguments and reads its config, with
-// the host's below it if it is asked for.
-func (a *ask) merged() (env map[string]string, err error) {
-	merged, scope := a.flag("--merged"), "--global"
-	if !a.flag("--global") {
-		if err := a.need(1, "an app or --global"); err != nil {
-			return nil, err
-		}
-		scope, a.args = a.args[0], a.args[1:]
-	}
-	return a.envOf(scope, merged)
-}
-
-func (a *ask) envOf(scope string, merged bool) (map[string]string, error) {
-	settings, err := a.settingsOf(scope)
-	if err != nil || !merged || scope == "--global" {
-		return settings.Env, err
-	}
-	global, err := a.settingsOf("--global")
-	if err != nil {
-		return nil, err
-	}
-	env := map[string]string{}
-	maps.Copy(env, global.Env)
-	maps.Copy(env, settings.Env)
-	return env, nil
-}
-
-func configKeys(_ context.Context, a *ask) error {
-	env, err := a.merged()
-	if err != nil {
-		return err
-	}
-	return a.say(slices.Sorted(maps.Keys(env))...)
-}
-
-// configBundle is a tar with a file for each key.
-func configBundle(_ context.Context, a *ask) error {
-	env, err := a.merged()
-	if err != nil {
-		return err
-	}
-	bundle := tar.NewWriter(a.out)
-	for _, key := range slices.Sorted(maps.Keys(env)) {
-		if err := bundle.WriteHeader(&tar.Header{Name: key, Mode: 0o600, Size: int64(len(env[key]))}); err != nil {
-			return fmt.Errorf("write the bundle: %w", err)
-		}
-		if _, err := bundle.Write([]byte(env[key])); err != nil {
-			return fmt.Errorf("write the bundle: %w", err)
-		}
-	}
-	return bundle.Close()
-}
-
-// configExport is APP|--global [--merged] [--format FORMAT], flags anywhere.
-func configExport(_ context.Context, a *ask) error {
-	format := ""
-	for n, word := range a.args {
-		value, inline := strings.CutPrefix(word, "--format=")
-		switch {
-		case inline:
-			format, a.args = value, slices.Delete(slices.Clone(a.args), n, n+1)
-		case word == "--format" && n+1 < len(a.args):
-			format, a.args = a.args[n+1], slices.Delete(slices.Clone(a.args), n, n+2)
-		default:
-			continue
-		}
-		break
-	}
-	env, err := a.merged()
-	return a.printExport(env, err, format)
-}
-
-func (a *ask) printExport(env map[string]string, err error, format string) error {
-	if err != nil {
-		return err
-	}
-	if format == "" {
-		format = "exports"
-	}
-	text, err := export(env, format)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprint(a.out, text)
-	return err
-}
-
 // Handlers of the config plugin.
 
 // configValue prints a value alone, with no newline; nothing when it is not set.
@@ -167,11 +77,16 @@ func globalValue(_ context.Context, a *ask) error {
 }
 
 // exportByTrigger is config-export APP GLOBAL MERGED FORMAT.
-func exportByTrigger(_ context.Context, a *ask) error {
-	scope := a.arg(0)
+func exportByTrigger(ctx context.Context, a *ask) error {
+	args := []string{a.arg(0)}
 	if a.arg(1) == "true" {
-		scope = "--global"
+		args = []string{"--global"}
 	}
-	env, err := a.envOf(scope, a.arg(2) == "true")
-	return a.printExport(env, err, a.arg(3))
+	if a.arg(2) == "true" {
+		args = append(args, "--merged")
+	}
+	if format := a.arg(3); format != "" {
+		args = append(args, "--format", format)
+	}
+	return a.do(ctx, "config:export", args...)
 }

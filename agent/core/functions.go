@@ -78,7 +78,7 @@ func functions() map[string]act {
 		"prop migrate-config-to-property": propMigrate,
 
 		"config get": byCommand("config:get"), "config set": configSet, "config unset": configUnset, "config clear": configClear,
-		"config keys": configKeys, "config bundle": configBundle, "config show": byCommand("config:show"), "config export": configExport,
+		"config keys": byCommand("config:keys"), "config bundle": byCommand("config:bundle"), "config show": byCommand("config:show"), "config export": byCommand("config:export"),
 
 		"get_ssl_hostnames":    sslHostnames,
 		"get_app_domains":      domains,

@@ -364,7 +364,6 @@ func TestEvents(t *testing.T) {
 	seen := make(chan agent.ContainerEvent, 100)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Events(ctx, func(event agent.ContainerEvent) { seen <- event }) }()
-	time.Sleep(300 * time.Millisecond) // the subscription has no sign of its own
 	id := w.create(t, script("true"))
 	must(t, w.Start(ctx, id))
 	for _, action := range []string{"start", "die"} {

@@ -5,19 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/moby/moby/client"
 
 	"github.com/dokku-push/dokku-push/agent"
 )
 
-// Events calls f for each container start and die. It returns nil when ctx ends and
-// an error when the engine is lost; to ask again is the caller's.
+// overlap is how far back Events begins: what is looked at right after the call has no gap
+// to what the events tell. An event may be told that was over already.
+const overlap = time.Second
+
+// Events calls f for each container start and die, from a moment before the call on. It
+// returns nil when ctx ends and an error when the engine is lost; to ask again is the
+// caller's.
 func (e *Engine) Events(ctx context.Context, f func(agent.ContainerEvent)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	filters := client.Filters{}.Add("type", "container").Add("event", "start", "die")
-	stream := e.api.Events(ctx, client.EventsListOptions{Filters: filters})
+	from := time.Now().Add(-overlap)
+	since := fmt.Sprintf("%d.%09d", from.Unix(), from.Nanosecond())
+	stream := e.api.Events(ctx, client.EventsListOptions{Filters: filters, Since: since})
 	for {
 		select {
 		case message := <-stream.Messages:

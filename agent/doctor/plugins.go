@@ -10,18 +10,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/dokku-push/dokku-push/agent/plugin"
 	"github.com/dokku-push/dokku-push/api"
 )
-
-// coreNames are Dokku's own plugins. Those of them that this host has are links into
-// the tree of the core (PLUGIN-CONTRACT 1.1).
-func coreNames() []string {
-	return []string{"00_dokku-standard", "20_events", "app-json", "apps", "builder", "builder-dockerfile", "builder-herokuish", "builder-lambda",
-		"builder-nixpacks", "builder-null", "builder-pack", "builder-railpack", "buildpacks", "builds", "caddy-vhosts", "certs", "checks", "common", "config",
-		"cron", "docker-options", "domains", "enter", "git", "haproxy-vhosts", "logs", "network", "nginx-vhosts", "openresty-vhosts", "plugin",
-		"ports", "proxy", "ps", "registry", "repo", "resource", "run", "scheduler", "scheduler-docker-local", "scheduler-k3s", "scheduler-null",
-		"shell", "ssh-keys", "storage", "tags", "tar", "trace", "traefik-vhosts"}
-}
 
 // plugins looks at the enabled ones: what is broken is passed over without a word when
 // triggers fire, a refusing user-auth plugin included.
@@ -60,7 +51,7 @@ func (d *Doctor) plugins(context.Context) []api.HealthFinding {
 func (d *Doctor) plugin(name, real string, info fs.FileInfo, user uint32) []api.HealthFinding {
 	var findings []api.HealthFinding
 	add := func(finding api.HealthFinding) { findings = append(findings, finding) }
-	if slices.Contains(coreNames(), name) {
+	if slices.Contains(plugin.CoreNames(), name) {
 		add(warn(api.HealthPlugins, "plugin:disable "+name, "%s bears the name of one of Dokku's own plugins and is another", name))
 	}
 	if !inside(d.Places.Plugins(), real) {

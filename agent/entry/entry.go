@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/command"
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/triggers"
 )
 
 // Entry is one call of the program.
@@ -24,9 +26,12 @@ type Entry struct {
 	HTTP func(ctx context.Context, by agent.Caller) error
 	// Submit starts the deploy process of a change.
 	Submit func(ctx context.Context, change agent.Change) error
-	In     io.Reader
-	Out    io.Writer
-	Err    io.Writer
+	// Plugins is the walk over the plugins with the environment of this moment; nil: there
+	// are none.
+	Plugins func() *triggers.Walk
+	In      io.Reader
+	Out     io.Writer
+	Err     io.Writer
 }
 
 // Run carries out one call and returns its exit code. original is
@@ -40,6 +45,8 @@ func (e *Entry) Run(ctx context.Context, args []string, original string) int {
 		args = words
 	}
 	line := parse(args)
+	inherited := os.Getenv("DOKKU_APP_NAME")
+	modes(e.Host.Places.Root)
 	line.export()
 	by := caller(original != "")
 	if request := os.Getenv(RequestVariable); request != "" {
@@ -55,7 +62,25 @@ func (e *Entry) Run(ctx context.Context, args []string, original string) int {
 	if err := e.Host.May(ctx, by, "", append([]string{line.word}, line.args...)...); err != nil {
 		return e.fail(err)
 	}
+	if line.app == "" && inherited != "" && e.lacksApp(line) {
+		line.app = inherited
+	}
 	return e.dispatch(ctx, line, by)
+}
+
+// lacksApp tells whether a command inside another one that was given --app means that
+// one's app: DOKKU_APP_NAME is inherited. One that names an app itself means its own
+// (PLUGIN-CONTRACT 5.6).
+func (e *Entry) lacksApp(line line) bool {
+	if line.word == "apps:create" || slices.Contains(line.args, "--global") {
+		return false
+	}
+	for _, word := range line.args {
+		if !strings.HasPrefix(word, "-") {
+			return e.Host.Exists(word) != nil
+		}
+	}
+	return true
 }
 
 // RequestVariable tells commands that a trigger starts which request they run in.
@@ -91,19 +116,41 @@ func (e *Entry) dispatch(ctx context.Context, line line, by agent.Caller) int {
 	if word == "-v" || word == "--version" {
 		word = "version"
 	}
-	for _, known := range command.Table() {
-		if known.Name != word {
-			continue
+	if word == "help" {
+		return e.help(ctx, line, call)
+	}
+	for _, name := range []string{word, unaliased(word)} {
+		if known(name) {
+			return e.row(ctx, name, call)
 		}
-		if err := known.Do(ctx, call); err != nil {
-			return e.fail(err)
-		}
+	}
+	if exit, done := e.community(ctx, line); done {
+		return exit
+	}
+	if e.nounHelp(word) {
 		return 0
 	}
 	quoted := append([]string{line.word}, line.args...)
 	fmt.Fprintf(e.Err, " !     `%s' is not a dokku command.\n", strings.Join(quoted, " "))
 	fmt.Fprintf(e.Err, " !     See `dokku help' for a list of available commands.\n")
 	return 1
+}
+
+func known(name string) bool {
+	return slices.ContainsFunc(command.Table(), func(row command.Command) bool { return row.Name == name })
+}
+
+// row carries out a command of the table.
+func (e *Entry) row(ctx context.Context, name string, call *command.Call) int {
+	for _, row := range command.Table() {
+		if row.Name != name {
+			continue
+		}
+		if err := row.Do(ctx, call); err != nil {
+			return e.fail(err)
+		}
+	}
+	return 0
 }
 
 // fail prints an error in Dokku's way and returns its exit code: agent commands

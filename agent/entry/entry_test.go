@@ -46,6 +46,7 @@ func TestParse(t *testing.T) {
 		"config:set a --encoded K=V --app-json": {word: "config:set", args: []string{"a", "--encoded", "K=V", "--app-json"}, flags: []string{"--encoded", "--app-json"}},
 	} {
 		got := parse(strings.Fields(args))
+		got.rest = nil // TestRest
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(line{})); diff != "" {
 			t.Errorf("%q:\n%s", args, diff)
 		}

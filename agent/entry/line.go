@@ -3,6 +3,7 @@ package entry
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -12,8 +13,9 @@ import (
 // line is a command line, taken apart.
 type line struct {
 	word  string
-	args  []string
-	app   string // --app
+	args  []string // behind the word, without --app X
+	rest  []string // behind the word, as they were given: what plugins see
+	app   string   // --app
 	quiet bool
 	force bool
 	flags []string // every --word, for DOKKU_GLOBAL_FLAGS
@@ -64,7 +66,7 @@ func parse(args []string) line {
 				n++
 			}
 		case leading:
-			parsed.word, leading = word, false
+			parsed.word, parsed.rest, leading = word, slices.Clone(args[n+1:]), false
 		default:
 			if value != "" { // --app X names the app; our commands take it from there
 				n++

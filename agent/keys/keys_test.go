@@ -164,8 +164,8 @@ func material(t *testing.T, kind string) string {
 		blob := ssh.Marshal(struct {
 			Name       string
 			P, Q, G, Y *big.Int
-		}{ssh.InsecureKeyAlgoDSA, new(big.Int).SetBit(big.NewInt(1), 1023, 1), new(big.Int).SetBit(big.NewInt(1), 159, 1), big.NewInt(2), big.NewInt(3)})
-		return ssh.InsecureKeyAlgoDSA + " " + base64.StdEncoding.EncodeToString(blob)
+		}{"ssh-dss", new(big.Int).SetBit(big.NewInt(1), 1023, 1), new(big.Int).SetBit(big.NewInt(1), 159, 1), big.NewInt(2), big.NewInt(3)})
+		return "ssh-dss " + base64.StdEncoding.EncodeToString(blob)
 	}
 	key, err := ssh.NewPublicKey(public)
 	must(t, err)

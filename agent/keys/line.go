@@ -107,7 +107,7 @@ func weakness(public ssh.PublicKey) string {
 		return "a certificate is no key"
 	}
 	switch public.Type() {
-	case ssh.InsecureKeyAlgoDSA: //nolint:staticcheck // it is named to be refused
+	case "ssh-dss":
 		return "a DSA key is too weak: ssh-keygen -t ed25519 makes a good one"
 	case ssh.KeyAlgoRSA:
 		crypto, ok := public.(ssh.CryptoPublicKey)

@@ -10,10 +10,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/internal/contract"
 )
 
-// contract is what every agent.Traffic must do.
-func contract(t *testing.T, w *world, traffic agent.Traffic) {
+// fulfil is what every agent.Traffic must do, with connections.
+func fulfil(t *testing.T, w *world, traffic agent.Traffic) {
+	idle, other := w.container(t, "idle"), w.container(t, "idle too")
+	world := contract.TrafficWorld{Traffic: traffic, One: idle.Address, Two: other.Address, Port: 5000}
+	if mapped, ok := traffic.(*Map); ok {
+		world.Pointed = func(app string) ([]agent.Backend, error) { return mapped.Pointed(t.Context(), app) }
+	}
+	contract.Traffic(t, world)
 	one, two := w.container(t, "one"), w.container(t, "two")
 	backends := []agent.Backend{two.backend(2), one.backend(1)}
 	ctx := t.Context()
@@ -95,18 +102,18 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 
 func TestContractMap(t *testing.T) {
 	if alone(t) {
-		contract(t, newWorld(t), newMap(t))
+		fulfil(t, newWorld(t), newMap(t))
 	}
 }
 
 func TestContractMapByHelper(t *testing.T) {
 	if alone(t) {
-		contract(t, newWorld(t), helped(newMap(t)))
+		fulfil(t, newWorld(t), helped(newMap(t)))
 	}
 }
 
 func TestContractReload(t *testing.T) {
 	if alone(t) {
-		contract(t, newWorld(t), &Reload{Places: agent.Places{Lib: t.TempDir()}})
+		fulfil(t, newWorld(t), &Reload{Places: agent.Places{Lib: t.TempDir()}})
 	}
 }

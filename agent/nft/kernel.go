@@ -51,6 +51,8 @@ func perform(ctx context.Context, config agent.MapConfig, request Request) (left
 		return 0, t.remove()
 	case VerbSync:
 		return 0, t.sync(request.Elements)
+	case VerbUnpoint:
+		return 0, t.unpoint(request.Elements)
 	default:
 		return 0, t.point(request.Elements, request.Owned)
 	}
@@ -72,6 +74,25 @@ func (t table) point(elements []Element, owned []netip.Addr) error {
 	}
 	for _, element := range elements {
 		want[element.From] = element.To
+	}
+	return t.turn(now, want)
+}
+
+// unpoint removes those of the elements that still lead where they say. Under the lock
+// nobody points one elsewhere in between.
+func (t table) unpoint(elements []Element) error {
+	if err := t.ensure(); err != nil {
+		return err
+	}
+	now, err := t.elements()
+	if err != nil {
+		return err
+	}
+	want := maps.Clone(now)
+	for _, element := range elements {
+		if want[element.From] == element.To {
+			delete(want, element.From)
+		}
 	}
 	return t.turn(now, want)
 }

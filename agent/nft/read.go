@@ -10,34 +10,59 @@ import (
 	"github.com/dokku-push/dokku-push/agent"
 )
 
-// Pointed returns where the app's addresses lead, in the order of the indexes. An
-// address that leads nowhere is left out. It changes nothing.
-func (m *Map) Pointed(ctx context.Context, app string) ([]agent.Backend, error) {
+// Leads tells where each app's addresses lead, in the order of the indexes. An address
+// that leads nowhere is left out. It changes nothing.
+func (m *Map) Leads(ctx context.Context) (map[string][]agent.Backend, error) {
 	if err := Validate(m.Config); err != nil {
 		return nil, err
 	}
-	indexes := map[netip.Addr]int{}
+	type place struct {
+		app   string
+		index int
+	}
+	owners := map[netip.Addr]place{}
 	err := m.book().change(func(e *entries) (bool, error) {
-		for index, address := range e.Apps[app] {
-			indexes[address] = index
+		for app, addresses := range e.Apps {
+			for index, address := range addresses {
+				owners[address] = place{app, index}
+			}
 		}
 		return false, nil
 	})
-	if err != nil || len(indexes) == 0 {
-		return nil, err
+	leads := map[string][]agent.Backend{}
+	if err != nil || len(owners) == 0 {
+		return leads, err
 	}
 	answer, err := m.ask(ctx, Request{Verb: VerbRead})
 	if err != nil {
 		return nil, err
 	}
-	var backends []agent.Backend
 	for _, element := range answer.Elements {
-		if index, ours := indexes[element.From.Addr()]; ours {
-			backends = append(backends, agent.Backend{Index: index, Address: element.To.Addr().String(), Port: int(element.To.Port())})
+		if owner, ours := owners[element.From.Addr()]; ours {
+			leads[owner.app] = append(leads[owner.app], agent.Backend{Index: owner.index, Address: element.To.Addr().String(), Port: int(element.To.Port())})
 		}
 	}
-	slices.SortFunc(backends, func(a, b agent.Backend) int { return a.Index - b.Index })
-	return backends, nil
+	for _, backends := range leads {
+		slices.SortFunc(backends, func(a, b agent.Backend) int { return a.Index - b.Index })
+	}
+	return leads, nil
+}
+
+// Pointed is Leads of one app.
+func (m *Map) Pointed(ctx context.Context, app string) ([]agent.Backend, error) {
+	leads, err := m.Leads(ctx)
+	return leads[app], err
+}
+
+// Unpoint removes the app's elements that lead to these backends. One that leads
+// elsewhere by now stays.
+func (m *Map) Unpoint(ctx context.Context, app string, backends []agent.Backend) error {
+	elements, _, err := m.elements(map[string][]agent.Backend{app: backends})
+	if err != nil {
+		return err
+	}
+	_, err = m.do(ctx, Request{Verb: VerbUnpoint, Elements: elements})
+	return err
 }
 
 // carryOut performs a request or, for the one that only reads, tells the elements.

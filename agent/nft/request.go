@@ -26,6 +26,8 @@ const (
 	VerbRemove Verb = "remove" // take table and route away
 	VerbProbe  Verb = "probe"  // try out whether the map works here
 	VerbRead   Verb = "read"   // tell all elements
+	// VerbUnpoint removes those of Elements that still lead where they say.
+	VerbUnpoint Verb = "unpoint"
 )
 
 const (
@@ -113,7 +115,7 @@ func (r Request) check(config agent.MapConfig, own []netip.Addr) error {
 	refuse := func(format string, args ...any) error {
 		return api.Errorf(api.Refused, r.Verb.op(), format, args...)
 	}
-	writes, drains := r.Verb == VerbPoint || r.Verb == VerbSync, r.Verb == VerbDrain
+	writes, drains := r.Verb == VerbPoint || r.Verb == VerbSync || r.Verb == VerbUnpoint, r.Verb == VerbDrain
 	switch {
 	case r.Verb.unknown():
 		return refuse("unknown verb %q", string(r.Verb))
@@ -152,7 +154,7 @@ func (r Request) check(config agent.MapConfig, own []netip.Addr) error {
 
 func (v Verb) unknown() bool {
 	switch v {
-	case VerbEnsure, VerbPoint, VerbDrain, VerbSync, VerbRemove, VerbProbe, VerbRead:
+	case VerbEnsure, VerbPoint, VerbDrain, VerbSync, VerbRemove, VerbProbe, VerbRead, VerbUnpoint:
 		return false
 	}
 	return true

@@ -82,7 +82,7 @@ func (m *Manager) fresh(ctx context.Context, from source, name string, wanted Wa
 	if err := m.fetch(ctx, opInstall, from, wanted.Committish, name, dir); err != nil {
 		return err
 	}
-	if err := os.Rename(dir, m.available(name)); err != nil {
+	if err := move(work, "install", name, dir, m.available(name)); err != nil {
 		return fmt.Errorf("%s: %w", opInstall, err)
 	}
 	if wanted.SkipTrigger {

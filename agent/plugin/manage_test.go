@@ -208,3 +208,36 @@ func TestTriggerName(t *testing.T) {
 		}
 	}
 }
+
+// TestKilled: what a killed command has put in its place is undone by the next.
+func TestKilled(t *testing.T) {
+	w := newWorld(t)
+	must(t, w.Install(ctx, Wanted{URL: folderOf(t, "one", map[string]string{"which": "former"})}))
+	before := w.state(t)
+	work, err := w.workFolder()
+	must(t, err)
+	must(t, note(work, "update", "one"))
+	must(t, os.Rename(w.available("one"), filepath.Join(work, formerFolder)))
+	must(t, os.Mkdir(w.available("one"), 0o755))
+	fill(t, w.available("one"), map[string]string{"which": "new"})
+	other, err := w.workFolder()
+	must(t, err)
+	must(t, note(other, "install", "two"))
+	must(t, os.Mkdir(w.available("two"), 0o755))
+	third, err := w.workFolder() // killed before anything was put anywhere
+	must(t, err)
+	must(t, note(third, "update", "one"))
+	must(t, w.change(ctx, "test", func() error { return nil }))
+	if diff := cmp.Diff(before, w.state(t)); diff != "" {
+		t.Error(diff)
+	}
+	if said := w.err.String(); !strings.Contains(said, "two was not installed") || !strings.Contains(said, "one was not updated") {
+		t.Errorf("it says %s", said)
+	}
+	hostile, err := w.workFolder()
+	must(t, err)
+	must(t, note(hostile, "install", "../../x"))
+	if err := w.change(ctx, "test", func() error { return nil }); err == nil {
+		t.Error("a path was taken for a name")
+	}
+}

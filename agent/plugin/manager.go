@@ -67,32 +67,6 @@ func (m *Manager) change(ctx context.Context, op string, do func() error) error 
 	return errors.Join(m.sweep(), do(), m.giveBack())
 }
 
-// scratch is in the names of folders that a command works in. They begin with a dot: no
-// walk and no list reads them.
-const scratch = ".plugin-work-"
-
-// workFolder makes such a folder in the same file system as the plugins.
-func (m *Manager) workFolder() (string, error) {
-	dir, err := os.MkdirTemp(filepath.Join(m.Path, "available"), scratch)
-	if err != nil {
-		return "", fmt.Errorf("make a folder to work in: %w", err)
-	}
-	return dir, nil
-}
-
-// sweep removes what a command that was killed has left.
-func (m *Manager) sweep() error {
-	left, err := filepath.Glob(filepath.Join(m.Path, "available", scratch+"*"))
-	if err != nil {
-		return fmt.Errorf("look for leftovers: %w", err)
-	}
-	var failures []error
-	for _, dir := range left {
-		failures = append(failures, os.RemoveAll(dir))
-	}
-	return errors.Join(failures...)
-}
-
 // giveBack makes everything the tree's owner's. Only root can, and only root has to. It
 // stays inside of the tree, whatever its owner links in the meantime.
 func (m *Manager) giveBack() error {

@@ -98,7 +98,7 @@ func (m *Manager) renew(ctx context.Context, name, committish string) (*renewal,
 	if err != nil {
 		return nil, err
 	}
-	r := &renewal{name: name, place: m.available(name), work: work, fresh: filepath.Join(work, "new"), former: filepath.Join(work, "former")}
+	r := &renewal{name: name, place: m.available(name), work: work, fresh: filepath.Join(work, "new"), former: filepath.Join(work, formerFolder)}
 	pinned, err := m.advance(ctx, r, committish)
 	if err != nil {
 		return nil, errors.Join(err, r.end())
@@ -107,7 +107,7 @@ func (m *Manager) renew(ctx context.Context, name, committish string) (*renewal,
 		m.say("Plugin %s is pinned to a commit: name a committish to update it", name)
 		return &renewal{}, r.end()
 	}
-	if err := os.Rename(r.place, r.former); err != nil {
+	if err := move(work, "update", name, r.place, r.former); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", opUpdate, err), r.end())
 	}
 	if err := os.Rename(r.fresh, r.place); err != nil {

@@ -28,6 +28,7 @@ type journal struct {
 	file *os.File
 	end  int64 // where the whole lines end
 	torn bool  // there is something after end
+	room int64 // up to where room is reserved
 	seq  int64 // of the last entry
 }
 
@@ -63,7 +64,7 @@ func (s *Store) Begin(app, request string) (agent.Journal, bool, error) {
 	if existed {
 		return j, true, nil
 	}
-	if err := reserve(j.file); err != nil {
+	if err := j.reserve(); err != nil {
 		return nil, false, fullDisk(path, errors.Join(err, j.file.Close(), removeFile(path)))
 	}
 	return j, false, nil
@@ -114,21 +115,20 @@ func parseJournal(text []byte, skip int) (entries []agent.Entry, end int, err er
 	return entries, end, nil
 }
 
-// reserve allocates disk space behind the end of a file. Where the file system
+// reserve allocates disk space behind the end of the journal. Where the file system
 // cannot, it makes sure that there is as much.
-func reserve(file *os.File) error {
-	err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, room)
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.ENOSYS) {
-		return err
+func (j *journal) reserve() error {
+	err := unix.Fallocate(int(j.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, j.end+room)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		var stat unix.Statfs_t
+		if err = unix.Fstatfs(int(j.file.Fd()), &stat); err == nil && uint64(stat.Bsize)*stat.Bavail < room {
+			err = unix.ENOSPC
+		}
 	}
-	var stat unix.Statfs_t
-	if err := unix.Fstatfs(int(file.Fd()), &stat); err != nil {
-		return err
+	if err == nil {
+		j.room = j.end + room
 	}
-	if uint64(stat.Bsize)*stat.Bavail < room {
-		return unix.ENOSPC
-	}
-	return nil
+	return err
 }
 
 // fullDisk says of a full disk which one it is; all other errors stay.
@@ -194,10 +194,17 @@ func (j *journal) Write(entry agent.Entry) error {
 	return nil
 }
 
-// Note appends an entry without waiting for the disk.
+// Note appends an entry without waiting for the disk. It never takes the room that
+// marks and the verdict may need: where a disk is full, a program that prints a lot is
+// cut short, and its deploy can still be undone.
 func (j *journal) Note(entry agent.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.room > 0 && j.room-j.end < room/2 {
+		if err := j.reserve(); err != nil {
+			return fmt.Errorf("write the journal: %w", err)
+		}
+	}
 	return j.append(entry)
 }
 

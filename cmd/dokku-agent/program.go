@@ -34,7 +34,8 @@ const usageText = `Usage: dokku-agent COMMAND
     domain NAME ...                  apps answer at APP.NAME
     serve --root DIR                 run an embedded host: ssh, nginx and state under DIR
     watch                            keep traffic and containers together (the systemd service)
-    recover [APP ...]                finish or undo what a killed deploy has left
+    recover [APP ...]                finish or undo what a killed deploy has left, start what did
+                                     not come back, lead traffic to it
     dokku COMMAND ...                what the name dokku does: Dokku's commands
     version
 
@@ -65,6 +66,11 @@ func (p *program) fail(err error) int {
 func (p *program) dokku(args []string) int {
 	original := os.Getenv("SSH_ORIGINAL_COMMAND")
 	_ = os.Unsetenv("SSH_ORIGINAL_COMMAND") // fails never for a valid name
+	places := placesFromEnvironment()
+	if err := entry.ReadRC(p.ctx, places.Root, isReal(places)); err != nil {
+		fmt.Fprintf(p.err, " !     %v\n", err)
+		return 1
+	}
 	if code, done := p.asDokku(args, original); done {
 		return code
 	}
@@ -74,7 +80,7 @@ func (p *program) dokku(args []string) int {
 	}
 	defer parts.close()
 	submit := submit(parts.host)
-	call := &entry.Entry{Host: parts.host, Submit: submit, In: p.in, Out: p.out, Err: p.err,
+	call := &entry.Entry{Host: parts.host, Submit: submit, Plugins: parts.walk.now, In: p.in, Out: p.out, Err: p.err,
 		HTTP: func(ctx context.Context, by agent.Caller) error {
 			server := &serve.Server{Host: parts.host, Store: parts.store, By: by, Submit: submit}
 			return server.ServeConn(ctx, serve.Stdio{In: serve.Unblock(p.in), Out: serve.Unblock(p.out)})
@@ -122,7 +128,8 @@ func (p *program) apply() int {
 	return 0
 }
 
-// recover finishes or undoes what killed processes have left.
+// recover does at once what the watch does at boot: it finishes or undoes what killed
+// processes have left, starts what did not come back and leads traffic to it.
 func (p *program) recover(apps []string) int {
 	parts, err := connect(placesFromEnvironment())
 	if err != nil {
@@ -135,12 +142,11 @@ func (p *program) recover(apps []string) int {
 		}
 	}
 	var failures []error
+	failures = append(failures, parts.host.Ensure(p.ctx))
 	for _, app := range apps {
-		failures = append(failures, parts.host.Exists(app))
-		failures = append(failures, parts.host.Recover(p.ctx, app))
+		failures = append(failures, parts.host.Exists(app), parts.host.Mend(p.ctx, app, true))
 	}
-	_, err = parts.host.Reconcile(p.ctx)
-	if err := errors.Join(append(failures, err)...); err != nil {
+	if err := errors.Join(failures...); err != nil {
 		return p.fail(err)
 	}
 	return 0

@@ -72,13 +72,6 @@ func (p *program) serveHost(e embedded) error {
 	if err := makeFolders(places); err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find the agent's program: %w", err)
-	}
-	if err := linkNames(binFolder(places), self); err != nil {
-		return err
-	}
 	if err := p.configure(e, places); err != nil {
 		return err
 	}

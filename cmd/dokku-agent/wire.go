@@ -24,12 +24,17 @@ import (
 	"github.com/dokku-push/dokku-push/triggers"
 )
 
+// storeQuota is how many bytes of received layers an app may keep until the engine has
+// them: an upload that would need more is refused.
+const storeQuota = 32 << 30
+
 // parts is a host put together from its adapters.
 type parts struct {
 	host  *agent.Host
 	store *store.Store
 	proxy *nginx.Nginx
 	core  core.Core
+	walk  walk // host.Walk
 	// asked is the walk of what plugins fire (`plugn trigger`): beside what host.Walk has,
 	// the core does there what the agent does itself in its own deploys and commands.
 	asked walk
@@ -69,7 +74,7 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	exportVariables(places, config.Embedded)
 	helper := rootHelper(config.Helper)
 	files := &state.Store{Places: places}
-	blobs := &store.Store{Dir: places.Blobs()}
+	blobs := &store.Store{Dir: places.Blobs(), Quota: storeQuota}
 	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Settings: files, Ledger: files,
 		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
@@ -96,9 +101,10 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 		host.Traffic = &nft.Reload{Places: places}
 	}
 	all := core.Core{Host: host, Submit: submit(host)}
-	host.Walk = walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.Handlers()}}
+	own := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.Handlers()}}
+	host.Walk = own
 	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.AskedByPlugins()}}
-	return &parts{host: host, store: blobs, proxy: proxy, core: all, asked: asked, close: func() { _ = engine.Close() }}, nil
+	return &parts{host: host, store: blobs, proxy: proxy, core: all, walk: own, asked: asked, close: func() { _ = engine.Close() }}, nil
 }
 
 // rootHelper calls the helper that may change nginx and the address map, for an
@@ -122,7 +128,9 @@ func rootHelper(argv []string) func(ctx context.Context, verb string, input []by
 // (PLUGIN-CONTRACT 2.2). A value that the caller set stays.
 func exportVariables(places agent.Places, embedded bool) {
 	plugins, corePlugins := places.Plugins(), places.CorePlugins()
-	self, _ := os.Executable() // empty: the functions ask the program that was laid out
+	if self, err := os.Executable(); err == nil { // else the functions ask the program that was laid out
+		_ = os.Setenv("DOKKU_SHIM_BIN", self) // whatever the caller says: it is run by everything
+	}
 	if bin := binFolder(places); embedded && !strings.HasPrefix(os.Getenv("PATH"), bin+":") {
 		_ = os.Setenv("PATH", bin+":"+os.Getenv("PATH")) // fails never for a valid name
 	}
@@ -139,7 +147,7 @@ func exportVariables(places agent.Places, embedded bool) {
 		{"DOKKU_ROOT", places.Root}, {"DOKKU_HOST_ROOT", places.Root}, {"DOKKU_LIB_ROOT", places.Lib},
 		{"PLUGIN_PATH", plugins}, {"PLUGIN_AVAILABLE_PATH", filepath.Join(plugins, "available")}, {"PLUGIN_ENABLED_PATH", filepath.Join(plugins, "enabled")},
 		{"PLUGIN_CORE_PATH", corePlugins}, {"PLUGIN_CORE_AVAILABLE_PATH", filepath.Join(corePlugins, "available")}, {"PLUGIN_CORE_ENABLED_PATH", filepath.Join(corePlugins, "enabled")},
-		{"DOKKU_SHIM_BIN", self}, {"DOKKU_SYSTEM_USER", "dokku"}, {"DOKKU_SYSTEM_GROUP", "dokku"}, {"DOKKU_API_VERSION", "1"},
+		{"DOKKU_SYSTEM_USER", "dokku"}, {"DOKKU_SYSTEM_GROUP", "dokku"}, {"DOKKU_API_VERSION", "1"},
 		{"DOKKU_NOT_IMPLEMENTED_EXIT", "10"}, {"DOKKU_VALID_EXIT", "0"}, {"DOKKU_PID", fmt.Sprint(os.Getpid())},
 		{"DOCKER_BIN", "docker"}, {"DOKKU_LOGS_DIR", places.Logs}, {"DOKKU_LOGS_HOST_DIR", places.Logs},
 		{"DOKKU_EVENTS_LOGFILE", filepath.Join(places.Logs, "events.log")}, {"DOKKU_DISTRO", distro}, {"DOKKU_CONTAINER_LABEL", "dokku"},
@@ -178,6 +186,7 @@ type walk struct{ *triggers.Walk }
 // Trigger gives plugins the environment of this moment: the entry program adds to it
 // whom it found out to be asking, and for what.
 func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
+	logEvent(name, args)
 	now := w.now()
 	return now.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
 }

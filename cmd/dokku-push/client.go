@@ -43,9 +43,10 @@ type client struct {
 func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	c := &client{command: table()[0], in: in, out: out, err: err, logFormat: "auto"}
 	c.options.Getenv = os.LookupEnv
+	named := false
 	if len(args) > 0 {
 		if row, known := find(args[0]); known {
-			c.command, args = row, args[1:]
+			c.command, args, named = row, args[1:], true
 		} else if isWord(args[0]) {
 			return nil, unknownCommand(args[0])
 		}
@@ -60,7 +61,10 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	}
 	c.args = flags.Args()
 	if *asked {
-		c.args = []string{c.command.name}
+		c.args = nil
+		if named {
+			c.args = []string{c.command.name}
+		}
 		c.command, _ = find("help")
 	}
 	if most := c.command.most; most != anyNumber && len(c.args) > most {

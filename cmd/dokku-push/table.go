@@ -186,11 +186,11 @@ func (row command) set(c *client) *pflag.FlagSet {
 
 // unknownCommand says which one was meant, perhaps.
 func unknownCommand(word string) error {
-	best, names := "", []string{}
+	best, least, names := "", 3, []string{}
 	for _, row := range table() {
 		names = append(names, row.name)
-		if best == "" && distance(word, row.name) <= 2 {
-			best = row.name
+		if d := distance(word, row.name); d < least {
+			best, least = row.name, d
 		}
 	}
 	problem := api.Errorf(api.Usage, "", "there is no command %q", word)

@@ -53,17 +53,18 @@ var table = map[string]rule{
 	"agent/state":   {ours: []string{"agent", "api", "internal/..."}, modules: []string{"golang.org/x/sys"}},
 	"agent/store":   {ours: []string{"agent", "api", "internal/..."}, modules: []string{ggcr, "golang.org/x/sys"}},
 	"agent/checks":  {ours: []string{"agent", "api", "manifest", "triggers", "internal/..."}},
+	"agent/cron":    {ours: []string{"agent", "api", "manifest"}},
 	"agent/keys":    {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
 	"agent/plugin":  {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"github.com/BurntSushi/toml"}},
-	"agent/doctor":  {ours: []string{"agent", "api", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
+	"agent/doctor":  {ours: []string{"agent", "agent/plugin", "api", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
 	"agent/install": {ours: append([]string{"agent", "api", "triggers", "internal/..."}, adapters...), modules: []string{"golang.org/x/crypto/"}},
-	"agent/command": {ours: append([]string{"agent", "agent/plugin", "api", "manifest", "triggers"}, adapters...)},
+	"agent/command": {ours: append([]string{"agent", "agent/plugin", "api", "manifest", "agent/cron", "triggers"}, adapters...)},
 	"agent/core":    {ours: append([]string{"agent", "agent/command", "api", "manifest", "triggers", "internal/..."}, adapters...)},
 	"agent/entry":   {ours: []string{"agent", "agent/command", "api", "triggers", "internal/..."}},
 	"agent/serve":   {ours: append([]string{"agent", "agent/doctor", "agent/entry", "api", "manifest"}, adapters...), modules: []string{"golang.org/x/crypto/"}},
 
 	"cmd/dokku-push":  {ours: []string{"push", "push/...", "remote", "build", "build/...", "manifest", "triggers", "api", "internal/..."}, modules: []string{"github.com/spf13/pflag", "golang.org/x/term", ggcr}},
-	"cmd/dokku-agent": {ours: []string{"agent", "agent/...", "triggers", "manifest", "api", "internal/..."}, modules: []string{"github.com/spf13/pflag", "golang.org/x/crypto/"}},
+	"cmd/dokku-agent": {ours: []string{"agent", "agent/...", "triggers", "triggers/...", "manifest", "api", "internal/..."}, modules: []string{"github.com/spf13/pflag", "golang.org/x/crypto/"}},
 
 	"internal/run":        {modules: []string{"golang.org/x/sys"}},
 	"internal/atomicfile": {modules: []string{"golang.org/x/sys"}},
@@ -72,7 +73,7 @@ var table = map[string]rule{
 }
 
 // free are packages for tests only: they may import whatever they need.
-var free = []string{"internal/testkit", "internal/transfertest", "internal/e2e", "internal/arch"}
+var free = []string{"internal/contract", "internal/testkit", "internal/transfertest", "internal/e2e", "internal/arch"}
 
 func TestImports(t *testing.T) {
 	root := filepath.Join("..", "..")

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
-	count := 0
+	var count atomic.Int32 // the race detector knows nothing of folders
 	var running sync.WaitGroup
 	for range 20 {
 		running.Go(func() {
@@ -21,14 +22,14 @@ func TestLock(t *testing.T) {
 				return
 			}
 			defer release()
-			now := count
+			now := count.Load()
 			time.Sleep(time.Millisecond)
-			count = now + 1
+			count.Store(now + 1)
 		})
 	}
 	running.Wait()
-	if count != 20 {
-		t.Errorf("counted %d, want 20", count)
+	if count.Load() != 20 {
+		t.Errorf("counted %d, want 20", count.Load())
 	}
 }
 

@@ -75,7 +75,7 @@ func TestAuthRefuses(t *testing.T) {
 			t.Errorf("a refused %s: %+v", word, r)
 		}
 	}
-	if r := h.Push(t, dir, "logs", "--app", app); r.Exit != 1 || !strings.Contains(r.Stderr, "Access denied") {
+	if r := h.Push(t, dir, "logs", "--app", app); r.Exit != 77 || !strings.Contains(r.Stderr, "Access denied") {
 		t.Errorf("refused logs: %+v", r)
 	}
 	for _, word := range []string{"apps:create", "apps:list", "config:show", "run", "version", "help", "nonsense"} {

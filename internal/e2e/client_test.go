@@ -39,13 +39,18 @@ func fails(t *testing.T, what string, r testkit.Result, exit int, says ...string
 }
 
 func TestClientHelp(t *testing.T) {
-	for _, args := range [][]string{{"help"}, {"--help"}, {"push", "-h"}, {"run", "--help"}} {
+	for _, args := range [][]string{{"push", "-h"}, {"run", "--help"}, {"help", "status"}} {
+		if r := bare(t, t.TempDir(), nil, args...); r.Exit != 0 || r.Stderr != "" || !strings.Contains(r.Stdout, "--host-key") || !strings.Contains(r.Stdout, "Usage: dokku-push ") {
+			t.Errorf("%v: %+v", args, r)
+		}
+	}
+	for _, args := range [][]string{{"help"}, {"--help"}} {
 		r := bare(t, t.TempDir(), nil, args...)
 		if r.Exit != 0 || r.Stderr != "" {
 			t.Errorf("%v: exit %d\n%s", args, r.Exit, r.Stderr)
 		}
-		for _, command := range []string{"[push]", "build", "status", "releases", "rollback", "logs", "run", "help", "version"} {
-			if !strings.Contains(r.Stdout, "dokku-push "+command) && !strings.Contains(r.Stdout, "| "+command) {
+		for _, command := range []string{"push", "plan", "check", "init", "config explain KEY", "build", "status", "releases", "rollback", "promote", "drift", "doctor", "logs", "run", "schema", "help", "version"} {
+			if !strings.Contains(r.Stdout, "\n  "+command+" ") {
 				t.Errorf("%v does not list the command %s:\n%s", args, command, r.Stdout)
 			}
 		}
@@ -63,9 +68,11 @@ func TestClientHelp(t *testing.T) {
 func TestClientUsage(t *testing.T) {
 	dir := testkit.CopyApp(t, "hello")
 	fails(t, "an unknown flag", bare(t, dir, nil, "--nonsense"), 64, "nonsense", "dokku-push help")
-	fails(t, "two folders", bare(t, dir, nil, "one", "two"), 64, "one folder", "dokku-push help")
-	fails(t, "two folders of push", bare(t, dir, nil, "push", "one", "two"), 64, "one folder")
-	fails(t, "no such folder", bare(t, dir, nil, "nowhere"), 64, "nowhere")
+	fails(t, "two folders", bare(t, dir, nil, "./one", "two"), 64, "one argument", "dokku-push help")
+	fails(t, "two folders of push", bare(t, dir, nil, "push", "one", "two"), 64, "one argument")
+	fails(t, "a command that is none", bare(t, dir, nil, "psuh"), 64, "no command", "did you mean push?")
+	fails(t, "a flag of another command", bare(t, dir, nil, "status", "--plan", "x"), 64, "plan", "dokku-push help status")
+	fails(t, "no such folder", bare(t, dir, nil, "./nowhere"), 64, "nowhere")
 	fails(t, "no host", bare(t, dir, nil), 64, "no host", "--host", "DOKKU_HOST", "dokku.hcl")
 	fails(t, "no host for status", bare(t, dir, nil, "status"), 64, "--host")
 	fails(t, "a log format", bare(t, dir, nil, "--log-format", "xml"), 64, "auto, plain or json")
@@ -208,7 +215,7 @@ func TestClientFailureJSON(t *testing.T) {
 	}{
 		{nil, 24, api.Unhealthy},
 		{[]string{"--host", nobody}, 69, api.Unreachable},
-		{[]string{"nowhere"}, 64, api.Usage},
+		{[]string{"./nowhere"}, 64, api.Usage},
 	} {
 		r := h.Push(t, dir, append(test.args, "--app", app, "--log-format", "json")...)
 		list := events(t, r.Stdout)

@@ -164,3 +164,58 @@ func TestSSHKeys(t *testing.T) {
 	dokku(t, h, 0, "ssh-keys:remove", "--fingerprint", key.Fingerprint)
 	dokku(t, h, 1, "ssh-keys:list", "laptop")
 }
+
+// rootsPlugins: on a real host root installs plugins, they are the dokku user's
+// afterwards, and their triggers run as that user; nobody else may. It runs in
+// TestRealHost.
+func rootsPlugins(t *testing.T, sshd *testkit.SSHServer, key testkit.Key) {
+	address := pluginRepository(t, "dokku-rooted", map[string]string{
+		"install": `echo "install as $(id -un)"; echo made > "$(dirname "$0")/made"`,
+		"who":     `echo "who as $(id -un): $(cat) $*"; exit 6`,
+	})
+	root := func(exit int, input string, argv ...string) string {
+		t.Helper()
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Stdin = strings.NewReader(input)
+		cmd.Env = append(os.Environ(), "DOKKU_ROOT=", "DOKKU_LIB_ROOT=")
+		r := testkit.Run(t, cmd)
+		if r.Exit != exit {
+			t.Fatalf("%q: %+v, want exit %d", argv, r, exit)
+		}
+		return r.Stdout
+	}
+	for _, word := range []string{"plugin:install", "plugin:uninstall", "plugin:trigger", "ssh-keys:add"} {
+		if r := overSSH(t, sshd, key, nil, word, "x"); r.Exit != 1 || !strings.Contains(r.Stderr, "must be run as root") {
+			t.Errorf("%s over ssh: %+v", word, r)
+		}
+	}
+	if said := root(0, "", "dokku", "plugin:install", address); !strings.Contains(said, "install as root\n") {
+		t.Errorf("plugin:install says %q", said)
+	}
+	if said := root(6, "in", "dokku", "plugin:trigger", "who", "a b"); said != "who as dokku: in a b\n" {
+		t.Errorf("plugin:trigger says %q", said)
+	}
+	if foreign := root(0, "", "find", "/var/lib/dokku", "!", "-user", "dokku"); foreign != "" {
+		t.Errorf("not the dokku user's:\n%s", foreign)
+	}
+	if r := overSSH(t, sshd, key, nil, "plugin:list"); r.Exit != 0 || !strings.Contains(r.Stdout, "  rooted ") {
+		t.Errorf("plugin:list over ssh: %+v", r)
+	}
+	other := testkit.NewKey(t)
+	if said := root(0, other.Public+"\n", "sshcommand", "acl-add", "dokku", "other"); said != other.Fingerprint+"\n" {
+		t.Errorf("acl-add says %q", said)
+	}
+	if said := root(0, "", "sshcommand", "list", "dokku", "other"); !strings.HasPrefix(said, other.Fingerprint+` NAME="other" `) {
+		t.Errorf("list says %q", said)
+	}
+	root(0, "", "dokku", "ssh-keys:remove", "other")
+	root(1, "", "sshcommand", "acl-remove", "dokku", "other")
+	root(0, "", "sshcommand", "create", "clerk", "/bin/echo hello")
+	if text, err := os.ReadFile("/home/clerk/.sshcommand"); err != nil || string(text) != "/bin/echo hello\n" {
+		t.Errorf("create wrote %q, %v", text, err)
+	}
+	if owner := strings.TrimSpace(root(0, "", "stat", "-c", "%U %a", "/home/clerk/.ssh", "/home/clerk/.ssh/authorized_keys")); owner != "clerk 700\nclerk 600" {
+		t.Errorf("create made %q", owner)
+	}
+	root(0, "", "dokku", "plugin:uninstall", "rooted")
+}

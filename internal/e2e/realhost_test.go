@@ -87,6 +87,7 @@ func realHost(t *testing.T) {
 	sshd := testkit.SSHD(t, testkit.SSHDOptions{AuthorizedKeysFile: "/home/dokku/.ssh/authorized_keys", Config: []string{"Subsystem sftp internal-sftp", "StrictModes yes"}})
 	pushThroughSSHD(t, bin, sshd, key, port)
 	noShell(t, sshd, key)
+	rootsPlugins(t, sshd, key)
 	watches(t)
 }
 
@@ -247,7 +248,7 @@ func noShell(t *testing.T, sshd *testkit.SSHServer, key testkit.Key) {
 			t.Errorf("%q: exit 0\n%s%s", words, said.Stdout, said.Stderr)
 		}
 	}
-	if shell := overSSH(t, sshd, key, []string{"-T"}); strings.Contains(shell.Stdout, "a shell") || !strings.Contains(shell.Stdout, "Usage: dokku") {
+	if shell := overSSH(t, sshd, key, []string{"-T"}); strings.Contains(shell.Stdout, "a shell\n") || !strings.Contains(shell.Stdout, "Usage: dokku") {
 		t.Errorf("without a command it is no help: %+v", shell)
 	}
 	if terminal := overSSH(t, sshd, key, []string{"-tt"}, "bash"); strings.Contains(terminal.Stdout, "a shell\r\na shell") || terminal.Exit == 0 {

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // defaultGrace is between SIGTERM and SIGKILL when nothing else is said.
@@ -29,7 +31,8 @@ type Cmd struct {
 	Dir  string   // empty: the caller's own
 	// Stdin that is an *os.File is handed over as it is, so that programs run one
 	// after the other share its position; of any other reader the program gets
-	// what could be read while it ran. Nil is empty.
+	// what could be read while it ran. Nil is empty. With a terminal the program stays
+	// in the caller's process group: another group may not read it.
 	Stdin io.Reader
 	// Stdout and Stderr that are the same writer never write at the same time.
 	Stdout, Stderr io.Writer
@@ -62,7 +65,7 @@ func (e *ExitError) Error() string {
 // Unwrap gives the reason that it was ended for.
 func (e *ExitError) Unwrap() error { return e.Cause }
 
-// Run starts the program in its own process group and waits for it and its
+// Run starts the program in its own process group (see Stdin) and waits for it and its
 // output. When ctx ends the whole group gets SIGTERM and, after the grace, what is
 // left of it SIGKILL; the error then wraps the cause of ctx. A program that ran
 // and did not succeed is an *ExitError; any other error says that it could not be
@@ -97,7 +100,11 @@ func (c *Cmd) Run(ctx context.Context) error {
 		case <-exited:
 		case <-ctx.Done():
 			stopped = true
-			endGroup(cmd.Process.Pid, c.grace())
+			whom := -cmd.Process.Pid
+			if !cmd.SysProcAttr.Setpgid {
+				whom = cmd.Process.Pid
+			}
+			end(whom, c.grace())
 		}
 	})
 	err = cmd.Wait()
@@ -120,7 +127,7 @@ func (c *Cmd) grace() time.Duration {
 func (c *Cmd) prepare() (cmd *exec.Cmd, feed func(), err error) {
 	cmd = exec.Command(c.Argv[0], c.Argv[1:]...)
 	cmd.Env, cmd.Dir = c.Env, c.Dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: !isTerminal(c.Stdin)}
 	cmd.WaitDelay = c.grace()
 	cmd.Stdout, cmd.Stderr = c.outputs()
 	if c.Stdin == nil || isFile(c.Stdin) {
@@ -141,6 +148,15 @@ func (c *Cmd) prepare() (cmd *exec.Cmd, feed func(), err error) {
 func isFile(r io.Reader) bool {
 	_, ok := r.(interface{ Fd() uintptr })
 	return ok
+}
+
+func isTerminal(r io.Reader) bool {
+	file, ok := r.(interface{ Fd() uintptr })
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 func (c *Cmd) outputs() (stdout, stderr io.Writer) {
@@ -181,18 +197,19 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// endGroup ends a process group and returns when nothing of it is left. The group
-// outlives its leader: as long as it has a member its number is not given away.
-func endGroup(group int, grace time.Duration) {
-	_ = syscall.Kill(-group, syscall.SIGTERM) // a group that is gone is what was wanted
+// end ends a process, or a process group where whom is negative, and returns when nothing
+// of it is left. A group outlives its leader: as long as it has a member its number is not
+// given away.
+func end(whom int, grace time.Duration) {
+	_ = syscall.Kill(whom, syscall.SIGTERM) // one that is gone is what was wanted
 	deadline := time.Now().Add(grace)
 	for time.Now().Before(deadline) {
-		if syscall.Kill(-group, 0) == syscall.ESRCH {
+		if syscall.Kill(whom, 0) == syscall.ESRCH {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	_ = syscall.Kill(-group, syscall.SIGKILL)
+	_ = syscall.Kill(whom, syscall.SIGKILL)
 }
 
 // outcome is the error of a program that nobody has stopped.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,25 @@ import (
 
 const still = "       … still at: Build shop\n"
 
+// page is what was written since it was last turned.
+type page struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (p *page) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(text)
+}
+
+func (p *page) turn() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.text.Reset()
+	return p.text.String()
+}
+
 func started(title string) api.Event {
 	return api.Event{Type: api.EventStep, Step: &api.Step{Name: "build", Title: title, Status: api.StepStarted}}
 }
@@ -19,17 +39,16 @@ func started(title string) api.Event {
 // about ten seconds.
 func TestHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
+		var out page
 		p := Plain(&out)
 		defer p.Close()
 		said := func(after time.Duration, want string) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if got := out.String(); got != want {
+			if got := out.turn(); got != want {
 				t.Errorf("it said %q, want %q", got, want)
 			}
-			out.Reset()
 		}
 		said(time.Minute, "") // nothing has begun
 		p.Event(started("Build shop"))
@@ -54,13 +73,13 @@ func TestHeartbeat(t *testing.T) {
 // (synctest would complain).
 func TestCloseEndsTheHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out strings.Builder
+		var out page
 		p := Plain(&out)
 		p.Event(started("Build shop"))
 		p.Close()
 		time.Sleep(time.Minute)
-		if out.String() != "-----> Build shop\n" {
-			t.Errorf("it said %q", out.String())
+		if got := out.turn(); got != "-----> Build shop\n" {
+			t.Errorf("it said %q", got)
 		}
 	})
 }
