@@ -34,6 +34,15 @@ test: setup ## all tests, against the real engine, nginx, registry and sshd
 bench: setup ## what is claimed about speed, measured side by side: each benchmark prints its ratio
 	go test -run '^$$' -bench . -benchtime 20x ./agent
 
+SOAK ?= 10m
+.PHONY: faults soak
+faults: setup ## break a deploy everywhere: the whole matrix, in memory and on real parts
+	go test -count=1 -timeout 3h -v -run '^(TestFaults|TestPlugins)$$' ./agent -faults=all
+	go test -count=1 -timeout 6h -v -run '^(TestFaults|TestFaultsNginx)$$' ./internal/e2e -faults=all
+
+soak: ## whatever may happen to some apps, in any order, broken at random, for SOAK=10m
+	go test -count=1 -timeout 0 -v -run '^TestScenario$$' ./agent -soak=$(SOAK)
+
 .PHONY: lint
 lint: setup ## gofmt, vet, staticcheck, shellcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }

@@ -20,6 +20,7 @@ type Host struct {
 	Config     HostConfig
 	Images     Images
 	Containers Containers
+	Networks   Networks
 	Proxy      Proxy
 	Traffic    Traffic
 	Walk       Walk
@@ -127,8 +128,12 @@ type ContainerSpec struct {
 	Init       bool   // an init process reaps children and forwards signals
 	Restart    string // "on-failure:10", "" for none
 	TTY, Stdin bool
-	Memory     int64 // bytes, 0: no limit
-	NanoCPUs   int64 // billionths of a CPU, 0: no limit
+	// Network is where it is created, empty: the default bridge. Others find it there by
+	// the aliases too; the default bridge knows none.
+	Network  string
+	Aliases  []string
+	Memory   int64 // bytes, 0: no limit
+	NanoCPUs int64 // billionths of a CPU, 0: no limit
 }
 
 // Container is what the engine says of a container.
@@ -200,6 +205,8 @@ type Site struct {
 	Deployed  bool
 	Template  string            // the app's nginx.conf.sigil; empty: the built-in one
 	Env       map[string]string // for {{ var "X" }}
+	// HTTPPort and TLSPort are where proxy:set has moved 80 and 443; 0: nowhere.
+	HTTPPort, TLSPort int
 	// Properties are the app's nginx:set properties, by their names.
 	Properties map[string]string
 }

@@ -19,7 +19,7 @@ func (h *Host) Ports(app string) ([]PortMap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the settings of %s: %w", app, err)
 	}
-	return portMaps(settings)
+	return h.portMaps(settings)
 }
 
 // AppContainers lists the app's containers of a deploy, running or not, the current

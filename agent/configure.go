@@ -68,7 +68,7 @@ func (r *run) planSettings(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.ports, err = portMaps(after); err != nil {
+	if r.ports, err = r.Host.portMaps(after); err != nil {
 		return nil, err
 	}
 	if err := r.checkDomains(before, after); err != nil {
@@ -278,7 +278,10 @@ func (r *run) detectPorts(after *Settings) {
 	}
 	sort.Strings(detected)
 	if len(detected) == 0 {
-		detected = []string{"http:80:5000"}
+		detected = []string{usualPort}
+	}
+	if r.Host.hasTLS(r.change.App) {
+		detected = withTwins(detected)
 	}
 	after.Properties["ports/map-detected"] = strings.Join(detected, "\n")
 }
@@ -364,7 +367,14 @@ func (r *run) refresh() error {
 	for _, property := range []string{optionsBuild, optionsDeploy, optionsRun} {
 		setLines(r.settings.Properties, property, linesOf(now.Properties[property]))
 	}
-	return nil
+	r.settings.Ports = now.Ports
+	for name, value := range now.Properties { // what a site is made of
+		if plugin, _, _ := strings.Cut(name, "/"); slices.Contains([]string{"network", "nginx", "ports", "proxy"}, plugin) {
+			r.settings.Properties[name] = value
+		}
+	}
+	r.ports, err = r.Host.portMaps(r.settings)
+	return err
 }
 
 // undoSettings takes back what this change set, and nothing that a nested

@@ -237,7 +237,7 @@ func (r *run) create(ctx context.Context, i *instance, spec ContainerSpec) error
 		return api.Errorf(api.Unhealthy, "create "+i.label(), "%w", err)
 	}
 	i.ID, i.Name = id, spec.Name
-	return nil
+	return r.connect(ctx, "attach-post-create", *i)
 }
 
 // startOne starts one container.
@@ -279,19 +279,24 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	}
 	memory, cpus := limits(r.settings, i.Process)
 	runs := r.starts(i.Process)
-	return ContainerSpec{
+	spec := ContainerSpec{
 		Name: i.finalName(app) + ".upcoming-" + hex.EncodeToString(suffix), Image: r.image.ID,
 		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: slices.Concat(own, args, more),
 		Init: true, Restart: r.restartPolicy(), Memory: memory, NanoCPUs: cpus,
-	}, nil
+	}
+	r.networked(&spec, i.Process)
+	return spec, nil
 }
 
 // starts is what a process type runs: property, Procfile, or what the image says.
 func (r *run) starts(process string) start {
-	if line := r.settings.Properties["ps/start-cmd"]; line != "" && process == "web" {
-		return commandIn(r.image, containerCommand(line))
-	}
 	line, _ := r.procfile.Command(process)
+	for _, property := range []string{"ps/start-cmd", "ps/dockerfile-start-cmd"} {
+		own := r.settings.Properties[property]
+		if own != "" && process == "web" && (property == "ps/start-cmd" || r.builder() == "dockerfile") {
+			return commandIn(r.image, containerCommand(own))
+		}
+	}
 	return startOf(r.image, process, line)
 }
 

@@ -184,7 +184,7 @@ func (h *Host) freshSites(ctx context.Context, o *observed, running []instance) 
 	if o.record == nil || h.Walk.Has("nginx-pre-reload") || len(running) != o.formationSize() {
 		return nil
 	}
-	ports, err := portMaps(o.settings)
+	ports, err := h.portMaps(o.settings)
 	if err != nil {
 		return nil
 	}

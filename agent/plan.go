@@ -181,7 +181,7 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 // nginxDiff shows how the app's nginx file would change. Addresses that nobody has
 // yet are named by their container.
 func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
-	ports, err := portMaps(o.after)
+	ports, err := r.Host.portMaps(o.after)
 	if err != nil {
 		return "", err
 	}
@@ -191,8 +191,12 @@ func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
 	}
 	env := cloned(r.global)
 	maps.Copy(env, o.after.Env)
-	conf, err := r.Proxy.Render(ctx, Site{App: r.change.App, Domains: o.after.Domains, Ports: ports, Listeners: map[string][]string{"web": listeners},
-		Deployed: len(listeners) > 0, Template: o.after.Template, Env: env, Properties: o.after.of("nginx")})
+	if !o.after.proxied() {
+		return "", nil
+	}
+	site := r.Host.site(r.change.App, o.after, ports)
+	site.Listeners, site.Deployed, site.Env = map[string][]string{"web": listeners}, len(listeners) > 0, env
+	conf, err := r.Proxy.Render(ctx, site)
 	if err != nil {
 		return "", err
 	}

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,10 +43,7 @@ func (p PortMap) String() string {
 func portMaps(settings Settings) ([]PortMap, error) {
 	texts := settings.Ports
 	if len(texts) == 0 {
-		texts = strings.Fields(settings.Properties["ports/map-detected"])
-	}
-	if len(texts) == 0 {
-		texts = []string{"http:80:5000"}
+		texts = settings.detectedPorts()
 	}
 	var maps []PortMap
 	for _, text := range texts {
@@ -55,6 +54,58 @@ func portMaps(settings Settings) ([]PortMap, error) {
 		maps = append(maps, one)
 	}
 	return maps, nil
+}
+
+// portMaps is portMaps for settings that the host's own complete.
+func (h *Host) portMaps(settings Settings) ([]PortMap, error) { return portMaps(h.inherit(settings)) }
+
+// usualPort is what an app without a port map serves.
+const usualPort = "http:80:5000"
+
+// detectedPorts are those that an app serves of itself. proxy:set may move the usual ports.
+func (s Settings) detectedPorts() []string {
+	texts := strings.Fields(s.Properties["ports/map-detected"])
+	if len(texts) == 0 {
+		texts = []string{usualPort}
+	}
+	for _, moved := range []struct{ from, property string }{{"http:80:", "proxy/proxy-port"}, {"https:443:", "proxy/proxy-ssl-port"}} {
+		port := s.Properties[moved.property]
+		for n, text := range texts {
+			if rest, usual := strings.CutPrefix(text, moved.from); usual && port != "" {
+				scheme, _, _ := strings.Cut(moved.from, ":")
+				texts[n] = scheme + ":" + port + ":" + rest
+			}
+		}
+	}
+	return texts
+}
+
+// withTwins gives each http:80:X its https:443:X, unless 443 is served already.
+func withTwins(ports []string) []string {
+	if slices.ContainsFunc(ports, isTwin) {
+		return ports
+	}
+	twins := slices.Clone(ports)
+	for _, port := range ports {
+		if container, usual := strings.CutPrefix(port, "http:80:"); usual {
+			twins = append(twins, "https:443:"+container)
+		}
+	}
+	return twins
+}
+
+func withoutTwins(ports []string) []string { return slices.DeleteFunc(slices.Clone(ports), isTwin) }
+
+func isTwin(port string) bool { return strings.HasPrefix(port, "https:443:") }
+
+// hasTLS tells whether the app has a certificate.
+func (h *Host) hasTLS(app string) bool {
+	for _, file := range []string{certificateFile, keyFile} {
+		if _, err := os.Stat(filepath.Join(h.Places.TLS(app), file)); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // webPort is PORT of the web containers: the first container port that is not udp.
@@ -69,7 +120,7 @@ func webPort(ports []PortMap) int {
 
 // urls are where people find the app, most secure first.
 func (h *Host) urls(app string, settings Settings) []string {
-	ports, err := portMaps(settings)
+	ports, err := h.portMaps(settings)
 	if err != nil {
 		return nil
 	}
@@ -79,7 +130,7 @@ func (h *Host) urls(app string, settings Settings) []string {
 			if port.Scheme != scheme {
 				continue
 			}
-			for _, domain := range settings.Domains {
+			for _, domain := range settings.siteDomains() {
 				urls = append(urls, scheme+"://"+domain+h.portSuffix(scheme, port.Host))
 			}
 		}

@@ -132,6 +132,9 @@ func (h *Host) reconcileLocked(ctx context.Context, app string) error {
 	if err != nil {
 		return err
 	}
+	if err := h.letGo(ctx, app, leads); err != nil {
+		return err
+	}
 	running, err := h.instances(ctx, app)
 	if err != nil {
 		return err
@@ -178,8 +181,17 @@ func (h *Host) readdress(ctx context.Context, app string, running []instance) er
 }
 
 // renewSite makes an app's nginx site for its settings and for the containers that run now.
-// An app that was never deployed has none yet.
+// An app that was never deployed has none yet, and one whose proxy is disabled has none.
 func (h *Host) renewSite(ctx context.Context, app string) error {
+	kept := filepath.Join(h.Places.AppData(app), "journal", "site.nginx.conf")
+	err := h.renewSiteKeeping(ctx, app, kept)
+	_ = os.Remove(kept) // at worst they stay until the next time
+	_ = os.Remove(kept + ".absent")
+	return err
+}
+
+// renewSiteKeeping is renewSite for one who still needs the former file.
+func (h *Host) renewSiteKeeping(ctx context.Context, app, kept string) error {
 	current, err := h.currentRecord(app)
 	if err != nil || current == nil {
 		return err
@@ -188,7 +200,10 @@ func (h *Host) renewSite(ctx context.Context, app string) error {
 	if err != nil {
 		return fmt.Errorf("read the settings of %s: %w", app, err)
 	}
-	ports, err := portMaps(settings)
+	if !settings.proxied() {
+		return h.Proxy.Remove(ctx, app)
+	}
+	ports, err := h.portMaps(settings)
 	if err != nil {
 		return err
 	}
@@ -203,11 +218,8 @@ func (h *Host) renewSite(ctx context.Context, app string) error {
 	if err := h.Proxy.Check(ctx, app, conf); err != nil {
 		return err
 	}
-	kept := filepath.Join(h.Places.AppData(app), "journal", "site.nginx.conf")
 	port, ip := firstWeb(backendsOf(running))
 	_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error { return h.fire(ctx, "nginx-pre-reload", app, port, ip) })
-	_ = os.Remove(kept) // at worst they stay until the next time
-	_ = os.Remove(kept + ".absent")
 	return err
 }
 

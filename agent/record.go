@@ -180,7 +180,7 @@ func rollbackTarget(app string, releases []Record, current *Record, version int)
 // writeFile replaces a small file by rename. Folders are synced by the journal's
 // next mark, which is what undo works from.
 func writeFile(path string, text []byte, mode os.FileMode) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), ".new-")
+	temp, err := os.CreateTemp(filepath.Dir(path), fmt.Sprintf(".new-%d-", ownPID()))
 	if err != nil {
 		return err
 	}

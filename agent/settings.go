@@ -65,6 +65,7 @@ var knownProperties = []string{
 	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
 	"common/deployed", "docker-options/_default_.build", "docker-options/_default_.deploy", "docker-options/_default_.run",
 	"ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
+	"network/attach-post-create", "network/attach-post-deploy", "network/bind-all-interfaces", "network/initial-network", "network/static-web-listener", "network/tld",
 	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path",
 	"cron/maintenance", "logs/max-size", "registry/image-repo", "registry/image-repo-template", "registry/server", "scheduler/shell",
 }
@@ -79,7 +80,7 @@ const anyProcess = "_default_"
 
 // PropertyPlugins are the plugins whose properties are part of Settings, sorted.
 func PropertyPlugins() []string {
-	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "logs", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler"}
+	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "logs", "network", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler"}
 }
 
 var nginxProperty = regexp.MustCompile(`^nginx/[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -149,6 +150,8 @@ type Ledger interface {
 	Requests(app string) ([]string, error)
 	// ReadJournal returns the entries of a request from an offset on.
 	ReadJournal(app, request string, offset int) ([]Entry, error)
+	// Sweep removes the temporary files that killed processes have left among the app's.
+	Sweep(app string) error
 	// Tidy gives back the room that the journal of a process that is no more still has
 	// reserved.
 	Tidy(app, request string) error

@@ -84,6 +84,11 @@ func (r *run) switchTraffic(ctx context.Context) error {
 		return err
 	}
 	app := r.change.App
+	for _, i := range r.fresh {
+		if err := r.connect(ctx, "attach-post-deploy", i); err != nil {
+			return err
+		}
+	}
 	serving, err := r.serving(ctx)
 	if err != nil {
 		return err
@@ -127,6 +132,12 @@ func (r *run) serving(ctx context.Context) ([]instance, error) {
 // moveTraffic sends the app's addresses to its new containers.
 func (r *run) moveTraffic(ctx context.Context, backends []Backend, serving []instance, kept string) error {
 	app := r.change.App
+	if !r.settings.proxied() {
+		if err := r.Traffic.Point(ctx, app, backends, true); err != nil {
+			return fmt.Errorf("switch the address map: %w", err)
+		}
+		return nil // there is no site, and none is made
+	}
 	conf, err := r.Host.render(ctx, app, r.settings, r.ports, serving, r.env())
 	if err != nil {
 		return err
@@ -172,12 +183,30 @@ func (h *Host) render(ctx context.Context, app string, settings Settings, ports 
 	for _, list := range listeners {
 		sort.Strings(list)
 	}
-	conf, err := h.Proxy.Render(ctx, Site{App: app, Domains: settings.Domains, Ports: ports, Listeners: listeners,
-		Deployed: len(backends) > 0, Template: settings.Template, Env: env, Properties: settings.of("nginx")})
+	if static := settings.Properties["network/static-web-listener"]; static != "" {
+		listeners["web"] = []string{static}
+	}
+	site := h.site(app, settings, ports)
+	site.Listeners, site.Deployed, site.Env = listeners, len(listeners["web"]) > 0, env
+	conf, err := h.Proxy.Render(ctx, site)
 	if err != nil {
 		return nil, err
 	}
 	return conf, nil
+}
+
+// site is what an app's nginx file is made of, but for its containers.
+func (h *Host) site(app string, settings Settings, ports []PortMap) Site {
+	site := Site{App: app, Domains: settings.siteDomains(), Ports: ports, Template: settings.Template, Properties: settings.of("nginx")}
+	moved := h.inherit(settings).of("proxy")
+	for _, port := range ports { // proxy:set moves what no port map fixes
+		if text := strconv.Itoa(port.Host); text == moved["proxy-port"] && port.Scheme == "http" {
+			site.HTTPPort = port.Host
+		} else if text == moved["proxy-ssl-port"] && port.Scheme == "https" {
+			site.TLSPort = port.Host
+		}
+	}
+	return site
 }
 
 // firstWeb is the port and address that triggers are told: the first web container's own.

@@ -166,6 +166,9 @@ func (p *process) do(ctx context.Context, name string, effect func() error) erro
 	how, err := p.next(ctx, name)
 	switch how {
 	case hangs:
+		if ctx == nil { // nobody can end it but with a kill
+			p.die()
+		}
 		p.fault.cancel()
 		select {
 		case <-ctx.Done():

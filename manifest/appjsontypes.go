@@ -8,9 +8,9 @@ type AppJSON struct {
 	Formation    map[string]Formation
 	Healthchecks map[string][]Healthcheck
 	Env          map[string]EnvVar
+	Cron         []Cron // commands at times
 	// What no deploy uses yet is read all the same, so that mistakes show.
 	Buildpacks   []string            // urls, as Heroku takes them
-	Cron         []Cron              // commands at times
 	Environments map[string]*AppJSON // test and review: what they replace
 }
 

@@ -9,7 +9,6 @@ import (
 
 // cron reads app.json's commands at times, with the rules that Dokku has for them.
 func (r appJSONReader) cron(m member) {
-	r.unused(m)
 	for _, element := range r.list(m.value, m.path) {
 		entry := Cron{Concurrency: "allow"}
 		r.fields(element.value, element.path, map[string]func(member){

@@ -22,12 +22,11 @@ func TestCron(t *testing.T) {
 			t.Errorf("%q is accepted", command)
 		}
 	}
-	const notUsed = "advice: app.json:1:2: cron is not used; this deploy goes on without it"
 	got, found := ParseAppJSON("app.json", []byte(`{"cron": [{"command": "./task --all", "schedule": "0 3 * * *", "maintenance": true, "concurrency_policy": "forbid"}]}`))
-	same(t, told(found), notUsed)
+	same(t, told(found), "")
 	same(t, got.Cron, []Cron{{Command: "./task --all", Schedule: "0 3 * * *", Maintenance: true, Concurrency: "forbid"}})
 	_, found = ParseAppJSON("app.json", []byte(`{"cron": [{"command": "a; b", "schedule": "0 25 * * *", "concurrency_policy": "wait"}, {}, 1]}`))
-	same(t, told(found), notUsed+"\n"+
+	same(t, told(found), ""+
 		"app.json:1:23: cron[0].command holds an operator of the shell; put it into a script of the image and call that\n"+
 		"app.json:1:43: cron[0].schedule has the hour 25; write * or numbers from 0 to 23, with , - and / between them\n"+
 		"app.json:1:79: cron[0].concurrency_policy is wait; write one of: allow, forbid, replace\n"+

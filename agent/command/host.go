@@ -18,6 +18,8 @@ func hostCommands() []Command {
 	return []Command{
 		{"cleanup", "[<app>]", "Remove ended containers and nameless images of one app or of all", cleanup},
 		{"delete", "<app> [--force]", "Permanently destroy an app, as apps:destroy", appsDestroy},
+		{"plugins", "", "List the plugins, as plugin:list", pluginList},
+		{"plugins-install", "", "Run the install trigger of all plugins", pluginsInstall},
 		{"registry:login", "[--password-stdin] <server> <user>", "Log the host in to an image registry; the password is read from standard input", registryLogin},
 		{"registry:logout", "<server>", "Log the host out of an image registry", registryLogout},
 		{"registry:report", "[<app>] [<flag>]", "Display a registry report for one or more apps", registryReport},
@@ -26,6 +28,14 @@ func hostCommands() []Command {
 		{"scheduler:report", "[<app>] [<flag>]", "Display a scheduler report for one or more apps", schedulerReport},
 		{"scheduler:set", "[--global|<app>] <key> [<value>]", "Set or clear a scheduler property of an app", schedulerSet},
 	}
+}
+
+// pluginsInstall is plugin:install without a word, under its name of 2013.
+func pluginsInstall(ctx context.Context, call *Call) error {
+	if err := call.noMore(); err != nil {
+		return err
+	}
+	return pluginInstall(ctx, call)
 }
 
 func cleanup(ctx context.Context, call *Call) error {

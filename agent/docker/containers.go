@@ -43,7 +43,7 @@ func containerOf(from container.InspectResponse) agent.Container {
 		}
 	}
 	if c.Running {
-		c.Address = address(from.NetworkSettings)
+		c.Address = address(from.NetworkSettings, created(from.HostConfig))
 	}
 	if from.NetworkSettings != nil {
 		c.Networks = slices.Sorted(maps.Keys(from.NetworkSettings.Networks))
@@ -54,14 +54,22 @@ func containerOf(from container.InspectResponse) agent.Container {
 	return c
 }
 
-// address is where a container is reached: on the default bridge, else on the first of
-// its networks by name; empty where it shares the host's.
-func address(settings *container.NetworkSettings) string {
+// created is the network that a container was created in, "bridge" for the default one.
+func created(host *container.HostConfig) string {
+	if host == nil || !host.NetworkMode.IsUserDefined() {
+		return "bridge"
+	}
+	return string(host.NetworkMode)
+}
+
+// address is where a container is reached: in the network that it was created in, else on
+// the first of its networks by name; empty where it shares the host's.
+func address(settings *container.NetworkSettings, first string) string {
 	if settings == nil {
 		return ""
 	}
 	names := slices.Sorted(maps.Keys(settings.Networks))
-	for _, name := range append([]string{"bridge"}, names...) {
+	for _, name := range append([]string{first}, names...) {
 		network := settings.Networks[name]
 		if network == nil {
 			continue

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -44,11 +45,18 @@ func (e *Engine) Create(ctx context.Context, spec agent.ContainerSpec) (string, 
 		config.Env = append(config.Env, name+"="+spec.Env[name])
 	}
 	host := &container.HostConfig{NetworkMode: "default", RestartPolicy: policy}
+	networking := &network.NetworkingConfig{}
+	if spec.Network != "" {
+		host.NetworkMode = container.NetworkMode(spec.Network)
+		if len(spec.Aliases) > 0 {
+			networking.EndpointsConfig = map[string]*network.EndpointSettings{spec.Network: {Aliases: spec.Aliases}}
+		}
+	}
 	host.Memory, host.NanoCPUs = spec.Memory, spec.NanoCPUs
 	if spec.Init {
 		host.Init = &spec.Init
 	}
-	created, err := e.api.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host, Name: spec.Name})
+	created, err := e.api.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host, NetworkingConfig: networking, Name: spec.Name})
 	if err != nil {
 		return "", wrap("create the container "+spec.Name, err)
 	}

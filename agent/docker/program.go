@@ -74,6 +74,12 @@ func createArgs(spec agent.ContainerSpec, file string) []string {
 	if spec.NanoCPUs > 0 {
 		argv = append(argv, "--cpus", strconv.FormatFloat(float64(spec.NanoCPUs)/1e9, 'f', -1, 64))
 	}
+	if spec.Network != "" {
+		argv = append(argv, "--network", spec.Network)
+		for _, alias := range spec.Aliases {
+			argv = append(argv, "--network-alias", alias)
+		}
+	}
 	for _, arg := range spec.Args {
 		if arg != "-d" && arg != "--detach" { // of `docker run`; create has not and needs not
 			argv = append(argv, arg)

@@ -37,10 +37,27 @@ func (f flow) lingers() bool {
 	return f.state == nl.TCP_CONNTRACK_CLOSE || f.state == nl.TCP_CONNTRACK_LAST_ACK
 }
 
+// fate is what became of a former target.
+type fate bool
+
+const (
+	alive fate = true
+	// dead: nobody answers there, until another container gets the address. What is just
+	// being connected to it would reach that one, for the kernel asks again every second
+	// (seen: another app's answer 1 s after its start).
+	dead fate = false
+)
+
+// opening says that nobody has answered the connection yet.
+func (f flow) opening() bool {
+	return f.state == nl.TCP_CONNTRACK_SYN_SENT || f.state == nl.TCP_CONNTRACK_SYN_SENT2 || f.state == nl.TCP_CONNTRACK_SYN_RECV
+}
+
 // sweep goes once through the kernel's connections from the subnet to a target.
-// It deletes the entries of those that linger and counts the others: open says how
-// many are in use, closed how many the kernel will forget in a moment.
-func sweep(subnet netip.Prefix, target netip.Addr) (open, closed int, err error) {
+// It deletes the entries of those that linger, and of those that wait for a dead one, and
+// counts the others: open says how many are in use, closed how many the kernel will
+// forget in a moment.
+func sweep(subnet netip.Prefix, target netip.Addr, formerly fate) (open, closed int, err error) {
 	var gone []flow
 	request := requestFlows(target)
 	err = request.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(message []byte) bool {
@@ -49,7 +66,7 @@ func sweep(subnet netip.Prefix, target netip.Addr) (open, closed int, err error)
 		case !ok || !subnet.Contains(f.from.Addr()) || f.to.Addr() != target:
 		case f.state == nl.TCP_CONNTRACK_TIME_WAIT:
 			closed++
-		case f.lingers():
+		case f.lingers(), formerly == dead && f.opening():
 			gone = append(gone, f)
 		default:
 			open++
@@ -139,7 +156,7 @@ func drain(ctx context.Context, subnet netip.Prefix, target netip.Addr, most tim
 	for {
 		began := time.Now()
 		var closed int
-		left, closed, err = sweep(subnet, target)
+		left, closed, err = sweep(subnet, target, alive)
 		took := time.Since(began)
 		switch {
 		case errors.Is(err, unix.EPERM):

@@ -75,11 +75,11 @@ func (t table) point(elements []Element, owned []netip.Addr) error {
 	for _, element := range elements {
 		want[element.From] = element.To
 	}
-	return t.turn(now, want)
+	return t.turn(now, want, alive)
 }
 
 // unpoint removes those of the elements that still lead where they say. Under the lock
-// nobody points one elsewhere in between.
+// nobody points one elsewhere in between. What they lead to is taken for dead.
 func (t table) unpoint(elements []Element) error {
 	if err := t.ensure(); err != nil {
 		return err
@@ -94,10 +94,10 @@ func (t table) unpoint(elements []Element) error {
 			delete(want, element.From)
 		}
 	}
-	return t.turn(now, want)
+	return t.turn(now, want, dead)
 }
 
-// sync makes these elements the whole map.
+// sync makes these elements the whole map. What goes with it is taken for dead.
 func (t table) sync(elements []Element) error {
 	if err := t.ensure(); err != nil {
 		return err
@@ -110,14 +110,14 @@ func (t table) sync(elements []Element) error {
 	for _, element := range elements {
 		want[element.From] = element.To
 	}
-	return t.turn(now, want)
+	return t.turn(now, want, dead)
 }
 
 // turn makes the map want, in one transaction, so that no element is ever
 // missing between two targets. Then it deletes what is left in the kernel of
 // connections to former targets that are over. The switch is done by then, so a
 // failure of that is no reason to undo it: drain does the same and reports it.
-func (t table) turn(now, want map[netip.AddrPort]netip.AddrPort) error {
+func (t table) turn(now, want map[netip.AddrPort]netip.AddrPort, formerly fate) error {
 	var gone, added []Element
 	former := make(map[netip.Addr]bool)
 	for from, to := range now {
@@ -147,7 +147,7 @@ func (t table) turn(now, want map[netip.AddrPort]netip.AddrPort) error {
 		return err
 	}
 	for target := range former {
-		_, _, _ = sweep(t.config.Subnet, target)
+		_, _, _ = sweep(t.config.Subnet, target, formerly)
 	}
 	return nil
 }

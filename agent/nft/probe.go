@@ -58,7 +58,7 @@ func probe(ctx context.Context, of table) (err error) {
 	if err := trial.create(); err != nil {
 		return err
 	}
-	if err := trial.turn(nil, map[netip.AddrPort]netip.AddrPort{from: to}); err != nil {
+	if err := trial.turn(nil, map[netip.AddrPort]netip.AddrPort{from: to}, alive); err != nil {
 		return err
 	}
 	if err := converse(ctx, guest.Listener, from, own); err != nil {

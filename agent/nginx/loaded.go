@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,19 +141,21 @@ func replaceIfOther(path string, content []byte) error {
 	return writeFile(path, content)
 }
 
-// sum is a digest of what an app's file includes: the files of plugins and the
-// certificate, which change without the file itself changing.
+// sum is a digest of what an app's file includes, and one of its certificate alone: the
+// files of plugins and the certificate change without the file itself changing.
 func (n *Nginx) sum(app string) string {
 	all := sha256.New()
-	for _, pattern := range []string{filepath.Join(n.Places.NginxConfDir(app), "*.conf"), filepath.Join(n.Places.TLS(app), "*")} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			continue // the pattern is ours, and well-formed
-		}
-		for _, file := range files {
-			content, err := os.ReadFile(file)
-			fmt.Fprintf(all, "%s %t %x\n", file, err == nil, sha256.Sum256(content))
-		}
+	hashFiles(all, filepath.Join(n.Places.NginxConfDir(app), "*.conf"))
+	return hex.EncodeToString(all.Sum(nil)) + " " + n.tlsSum(app)
+}
+
+func hashFiles(sum io.Writer, pattern string) {
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		return // the pattern is ours, and well-formed
 	}
-	return hex.EncodeToString(all.Sum(nil))
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		fmt.Fprintf(sum, "%s %t %x\n", file, err == nil, sha256.Sum256(content))
+	}
 }

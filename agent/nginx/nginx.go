@@ -135,7 +135,7 @@ func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(dir, ".new-")
+	temp, err := os.CreateTemp(dir, fmt.Sprintf(".new-%d-", os.Getpid()))
 	if err != nil {
 		return err
 	}

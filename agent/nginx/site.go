@@ -175,7 +175,7 @@ func (n *Nginx) portVariables(vars map[string]string, site agent.Site) {
 		}
 	}
 	vars["PROXY_PORT_MAP"], vars["PROXY_UPSTREAM_PORTS"] = strings.Join(maps, " "), strings.Join(upstream, " ")
-	vars["PROXY_PORT"], vars["PROXY_SSL_PORT"] = strconv.Itoa(n.httpPort()), strconv.Itoa(n.tlsPort())
+	vars["PROXY_PORT"], vars["PROXY_SSL_PORT"] = strconv.Itoa(orElse(site.HTTPPort, n.httpPort())), strconv.Itoa(orElse(site.TLSPort, n.tlsPort()))
 	vars["NGINX_PORT"], vars["NGINX_SSL_PORT"] = vars["PROXY_PORT"], vars["PROXY_SSL_PORT"]
 }
 

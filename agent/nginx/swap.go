@@ -28,6 +28,9 @@ func (n *Nginx) Check(ctx context.Context, app string, conf []byte) error {
 		return err
 	}
 	defer unlock()
+	if err := n.certificates(app, conf); err != nil {
+		return err
+	}
 	dir, err := n.overrides()
 	if err != nil {
 		return err
@@ -79,6 +82,9 @@ func (n *Nginx) Swap(ctx context.Context, app string, conf []byte, kept string, 
 		return false, err
 	}
 	defer unlock()
+	if err := n.certificates(app, conf); err != nil {
+		return false, err // before anything changes: to put back a file would load what is new beside it
+	}
 	if err := n.keep(app, kept); err != nil {
 		return false, err
 	}

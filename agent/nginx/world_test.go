@@ -174,12 +174,17 @@ func wantError(t *testing.T, err error, code api.Code, parts ...string) {
 // certificate writes a self-signed one and returns what trusts it.
 func certificate(t *testing.T, dir string) func(name string) *tls.Config {
 	t.Helper()
+	return certificateOf(t, dir, time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+}
+
+func certificateOf(t *testing.T, dir string, from, until time.Time) func(name string) *tls.Config {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "shop"}, DNSNames: []string{"shop.example.com", "other.example.com"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+		NotBefore: from, NotAfter: until, IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)

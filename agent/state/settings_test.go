@@ -231,6 +231,18 @@ func TestGlobal(t *testing.T) {
 	}
 }
 
+// TestGlobalProperties: what holds for all apps of a host is kept where plugins look for it.
+func TestGlobalProperties(t *testing.T) {
+	s := newStore(t)
+	_, after, err := s.Change("--global", func(now *agent.Settings) error { now.Properties["logs/max-size"] = "20m"; return nil })
+	must(t, err)
+	same(t, "the file", "600 20m", tree(t, s)["lib/config/logs/--global/max-size"])
+	same(t, "read", map[string]string{"logs/max-size": "20m"}, after.Properties)
+	if _, _, err := s.Change("--global", func(now *agent.Settings) error { now.Properties["x/y"] = "1"; return nil }); err == nil {
+		t.Error("an unknown property was kept")
+	}
+}
+
 func TestApps(t *testing.T) {
 	s := newStore(t)
 	for _, name := range []string{"b", "a-1", "1.example.com", ".ssh", "VHOSTS", "tls", "-x"} {

@@ -132,6 +132,25 @@ func (s *Store) Destroy(app string) error {
 	return nil
 }
 
+// Sweep removes the temporary files that killed processes have left among the app's.
+func (s *Store) Sweep(app string) error {
+	if !isApp(app) {
+		return noSuchApp(app)
+	}
+	folders, err := s.propertyFolders(app)
+	if err != nil {
+		return fmt.Errorf("look for temporary files of %s: %w", app, err)
+	}
+	folders = append(folders, s.Places.App(app), filepath.Dir(s.Places.Env(app)), s.Places.AppData(app),
+		filepath.Dir(s.Places.DeployLock(app)), filepath.Dir(s.Places.NginxLoaded(app)))
+	for _, folder := range folders {
+		if err := atomicfile.Sweep(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // propertyFolders are the folders config/PLUGIN/APP of all plugins.
 func (s *Store) propertyFolders(app string) ([]string, error) {
 	plugins, err := os.ReadDir(filepath.Join(s.Places.Lib, "config"))

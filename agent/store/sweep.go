@@ -19,6 +19,9 @@ import (
 // asked for again, so this is never a dead end. It returns how many files were
 // removed, also beside an error.
 func (s *Store) Sweep(age time.Duration) (removed int, err error) {
+	if _, err := os.Stat(s.Dir); errors.Is(err, fs.ErrNotExist) {
+		return 0, nil // nothing was ever received
+	}
 	unlock, err := s.lock(true)
 	if err != nil {
 		return 0, err

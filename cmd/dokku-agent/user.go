@@ -47,7 +47,7 @@ func rootsOwn(command string) bool {
 	switch command {
 	case "plugin:help", "plugin:list":
 		return false
-	case "ssh-keys:add", "ssh-keys:remove":
+	case "ssh-keys:add", "ssh-keys:remove", "plugins-install":
 		return true
 	}
 	return strings.HasPrefix(command, "plugin:")

@@ -75,7 +75,7 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	helper := rootHelper(config.Helper)
 	files := &state.Store{Places: places}
 	blobs := &store.Store{Dir: places.Blobs(), Quota: storeQuota}
-	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Settings: files, Ledger: files,
+	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Networks: engine, Settings: files, Ledger: files,
 		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
 	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}

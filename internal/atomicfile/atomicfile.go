@@ -90,7 +90,7 @@ func Mkdir(path string, perm fs.FileMode) error {
 // write puts data into a temporary file beside path. Its name is returned as soon
 // as there is one, with an error too.
 func write(path string, data []byte, perm fs.FileMode) (temp string, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-")
+	file, err := os.CreateTemp(filepath.Dir(path), fmt.Sprintf(".%s.new-%d-", filepath.Base(path), os.Getpid()))
 	if err != nil {
 		return "", fmt.Errorf("write beside %s: %w", path, err)
 	}

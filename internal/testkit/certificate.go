@@ -60,3 +60,11 @@ func writePEM(t testing.TB, file, kind string, der []byte) {
 	text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 	must(t, "write "+filepath.Base(file), os.WriteFile(file, text, 0o600))
 }
+
+// Certificate writes server.crt and server.key for localhost into a folder, by an
+// authority of their own.
+func Certificate(t testing.TB, dir string) {
+	t.Helper()
+	must(t, "make the folder of the certificate", os.MkdirAll(dir, 0o755))
+	certificate(t, dir)
+}
