@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -105,9 +106,15 @@ func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems 
 	runs := onceStart(image, settings, once.Command)
 	name = app + "." + once.Type + "." + once.Name
 	id, err = h.Containers.Create(ctx, ContainerSpec{Name: name, Image: current.Run, Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env,
-		Labels: labels, Args: args, Init: true, Stdin: once.Input})
+		Labels: labels, Args: args, Init: true, Stdin: once.Input,
+		Network: h.inherit(settings).Properties["network/initial-network"]})
 	if err != nil {
 		return "", "", fmt.Errorf("create the container: %w", err)
+	}
+	for _, network := range networkNames(h.inherit(settings), "attach-post-create") {
+		if err := h.Networks.Connect(ctx, network, id, nil); err != nil {
+			return "", "", errors.Join(fmt.Errorf("put the container into the network %s: %w", network, err), h.Containers.Remove(context.WithoutCancel(ctx), id))
+		}
 	}
 	return id, name, nil
 }

@@ -193,12 +193,15 @@ func (h *Host) renewSite(ctx context.Context, app string) error {
 // renewSiteKeeping is renewSite for one who still needs the former file.
 func (h *Host) renewSiteKeeping(ctx context.Context, app, kept string) error {
 	current, err := h.currentRecord(app)
-	if err != nil || current == nil {
+	if err != nil {
 		return err
 	}
 	settings, err := h.Settings.Read(app)
 	if err != nil {
 		return fmt.Errorf("read the settings of %s: %w", app, err)
+	}
+	if current == nil && settings.Properties["network/static-web-listener"] == "" {
+		return nil
 	}
 	if !settings.proxied() {
 		return h.Proxy.Remove(ctx, app)

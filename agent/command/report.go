@@ -2,7 +2,9 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -12,52 +14,74 @@ import (
 // reportLine is one line of a report: what Dokku calls it and its value.
 type reportLine struct{ name, value string }
 
-// report prints a noun's report for one app or for all, or the one value that a flag
-// asks for: --domains-app-vhosts is the line "Domains app vhosts".
+// flag is the flag that asks for the line alone: --domains-app-vhosts is "Domains app vhosts".
+func (l reportLine) flag() string { return strings.ToLower(strings.ReplaceAll(l.name, " ", "-")) }
+
+// report prints a noun's report for one app, for all or, with --global, for the host; or
+// the one value that a flag asks for. --format json makes an object of each.
 func (c *Call) report(ctx context.Context, noun string, lines func(app string, settings agent.Settings) ([]reportLine, error)) error {
-	flag := ""
-	for n, word := range c.Args {
-		if strings.HasPrefix(word, "--") {
-			flag = strings.TrimPrefix(word, "--")
-			c.Args = append(c.Args[:n:n], c.Args[n+1:]...)
-			break
-		}
+	format, _, err := c.option("--format")
+	if err != nil {
+		return err
 	}
-	var apps []string
-	if c.App != "" || len(c.Args) > 0 {
-		app, err := c.app(ctx)
-		if err != nil {
+	if format != "" && format != "json" && format != "stdout" {
+		return api.Errorf(api.Usage, "", "Invalid format specified, supported formats: json, stdout")
+	}
+	global, flag := c.flag("--global"), ""
+	if n := slices.IndexFunc(c.Args, func(word string) bool { return strings.HasPrefix(word, "--") }); n >= 0 {
+		flag = strings.TrimPrefix(c.Args[n], "--")
+		c.Args = slices.Delete(slices.Clone(c.Args), n, n+1)
+	}
+	if format == "json" && flag != "" {
+		return api.Errorf(api.Usage, "", "--format json cannot be combined with --%s", flag)
+	}
+	apps := []string{"--global"}
+	if !global {
+		if apps, err = c.someApps(ctx); err != nil {
 			return err
 		}
-		apps = []string{app}
-	} else {
-		all, err := c.visibleApps(ctx)
-		if err != nil {
-			return err
-		}
-		apps = all
 	}
 	for _, app := range apps {
-		settings, err := c.Host.Settings.Read(app)
+		settings, err := c.settings(app)
 		if err != nil {
-			return fmt.Errorf("read the settings of %s: %w", app, err)
+			return err
 		}
 		rows, err := lines(app, settings)
 		if err != nil {
 			return err
 		}
-		if flag != "" {
-			if err := c.reportOne(rows, flag); err != nil {
-				return err
+		if global {
+			rows = slices.DeleteFunc(rows, func(row reportLine) bool { return !strings.Contains(row.flag(), "-global-") })
+			if len(rows) == 0 {
+				return api.Errorf(api.Usage, "", "%s has no global report", noun)
 			}
-			continue
 		}
-		if !c.Quiet {
-			fmt.Fprintf(c.Out, "=====> %s %s information\n", app, noun)
+		if err := c.printReport(app, noun, flag, format, rows); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (c *Call) printReport(app, noun, flag, format string, rows []reportLine) error {
+	switch {
+	case format == "json":
+		values := map[string]string{}
 		for _, row := range rows {
-			fmt.Fprintf(c.Out, "       %-30s %s\n", row.name+":", row.value)
+			values[strings.TrimPrefix(row.flag(), strings.ReplaceAll(noun, " ", "-")+"-")] = row.value
 		}
+		return json.NewEncoder(c.Out).Encode(values)
+	case flag != "":
+		return c.reportOne(rows, flag)
+	}
+	if !c.Quiet {
+		if app == "--global" {
+			app = "Global"
+		}
+		fmt.Fprintf(c.Out, "=====> %s %s information\n", app, noun)
+	}
+	for _, row := range rows {
+		fmt.Fprintf(c.Out, "       %-30s %s\n", row.name+":", row.value)
 	}
 	return nil
 }
@@ -65,12 +89,11 @@ func (c *Call) report(ctx context.Context, noun string, lines func(app string, s
 func (c *Call) reportOne(rows []reportLine, flag string) error {
 	var known []string
 	for _, row := range rows {
-		name := strings.ToLower(strings.ReplaceAll(row.name, " ", "-"))
-		if name == flag {
+		if row.flag() == flag {
 			_, err := fmt.Fprintln(c.Out, row.value)
 			return err
 		}
-		known = append(known, "--"+name)
+		known = append(known, "--"+row.flag())
 	}
 	return api.Errorf(api.Usage, "", "Invalid flag passed, valid flags: %s", strings.Join(known, ", "))
 }

@@ -387,7 +387,7 @@ func TestFaults(t *testing.T) {
 	if len(kills) < 20*len(kinds) || len(calls) < 30*len(kinds) {
 		t.Fatalf("only %d places to be killed at, and %d calls that can go wrong", len(kills), len(calls))
 	}
-	for _, cell := range append(sample(t, kills, 5), sample(t, calls, 4)...) {
+	for _, cell := range append(sample(t, kills, 4), sample(t, calls, 4)...) {
 		t.Run(fmt.Sprintf("%s-%d-%s", cell.kind, cell.at, cell.how), func(t *testing.T) {
 			b.run(t, cell.kind, cell.how+": "+cell.name, func(app string, known []string, over <-chan struct{}) string {
 				if cell.how == killed {
