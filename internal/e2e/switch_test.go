@@ -302,6 +302,11 @@ func (f *fleet) judge(t *testing.T, last int) {
 			}
 		}
 	}
+	for gen := last - 1; gen >= 0; gen-- {
+		if switched[gen].IsZero() { // nobody was quick enough to see it
+			switched[gen] = switched[gen+1]
+		}
+	}
 	var stale, late time.Duration
 	after := 0
 	for _, a := range f.clients {

@@ -25,6 +25,7 @@ import (
 // test's own, and clients that ask them without a pause whatever happens.
 type neighbours struct {
 	t       *testing.T
+	traffic string // map or reload
 	engine  *testkit.Dockerd
 	host    *testkit.Host
 	url     atomic.Pointer[string]
@@ -33,8 +34,8 @@ type neighbours struct {
 	strange atomic.Pointer[string]   // the first answer of another app
 }
 
-func newNeighbours(t *testing.T, bases ...string) *neighbours {
-	n := &neighbours{t: t, engine: testkit.StartDockerd(t), answers: map[string]*atomic.Int64{}}
+func newNeighbours(t *testing.T, traffic string, bases ...string) *neighbours {
+	n := &neighbours{t: t, traffic: traffic, engine: testkit.StartDockerd(t), answers: map[string]*atomic.Int64{}}
 	n.serve(filepath.Join(t.TempDir(), "host"))
 	for _, base := range bases {
 		app, dir := n.host.App(t, base), testkit.CopyApp(t, "hello")
@@ -46,7 +47,7 @@ func newNeighbours(t *testing.T, bases ...string) *neighbours {
 }
 
 func (n *neighbours) serve(root string) {
-	n.host = testkit.Serve(n.t, testkit.ServeOptions{Root: root, Args: []string{"--traffic", "map"}})
+	n.host = testkit.Serve(n.t, testkit.ServeOptions{Root: root, Args: []string{"--traffic", n.traffic}})
 	url := "http://" + n.host.HTTP
 	n.url.Store(&url)
 }
@@ -158,7 +159,7 @@ func TestWatch(t *testing.T) {
 	if !testkit.Apart(t) {
 		return
 	}
-	n := newNeighbours(t, "left", "right", "quiet")
+	n := newNeighbours(t, "map", "left", "right", "quiet")
 	left, right, quiet := n.apps[0], n.apps[1], n.apps[2]
 	if stopped := n.host.Dokku(t, "ps:stop", quiet); stopped.Exit != 0 {
 		t.Fatalf("ps:stop: %+v", stopped)
@@ -209,6 +210,46 @@ func TestWatch(t *testing.T) {
 		t.Error(log)
 	}
 	n.recovers(left, right)
+}
+
+// TestWatchReload: where nginx names the containers themselves, the sites follow them. For as long
+// as a reload takes a site may lead to where another app's container is: the map has no such moment.
+func TestWatchReload(t *testing.T) {
+	if !testkit.Apart(t) {
+		return
+	}
+	n := newNeighbours(t, "reload", "left", "right")
+	left, right := n.apps[0], n.apps[1]
+	former := [2]string{n.address(left), n.address(right)}
+	n.docker("stop", "--time", "1", left+".web.1", right+".web.1")
+	n.settled("both stopped", left, 502, "")
+	n.docker("start", right+".web.1", left+".web.1")
+	n.swapped(left, right, former)
+	n.settled("swapped by hand", left, 200, "Hello from "+left+"\n")
+	n.settled("swapped by hand", right, 200, "Hello from "+right+"\n")
+	n.policy(right, engine.RestartPolicyAlways)
+	n.policy(left, engine.RestartPolicyDisabled)
+	n.engine.Stop()
+	n.engine.Start(t)
+	n.settled("engine restarted", left, 200, "Hello from "+left+"\n")
+	n.settled("engine restarted", right, 200, "Hello from "+right+"\n")
+}
+
+// settled waits until the app answers so, once and for all.
+func (n *neighbours) settled(what, app string, code int, body string) {
+	n.t.Helper()
+	web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	begun, right := time.Now(), 0
+	for ; right < 20; time.Sleep(20 * time.Millisecond) {
+		gotCode, got := n.ask(web, app)
+		if right++; gotCode != code || !strings.Contains(got, body) {
+			right = 0
+		}
+		if time.Since(begun) > 30*time.Second {
+			n.t.Fatalf("%s: %s answers %d %q\n%s", what, app, gotCode, got, n.host.Log())
+		}
+	}
+	n.t.Logf("%s: %s answers right after %s", what, app, time.Since(begun).Round(time.Millisecond)-20*20*time.Millisecond)
 }
 
 // powerCut is the end of everything but the disk, and of this test.
