@@ -33,6 +33,7 @@ test: setup ## all tests, against the real engine, nginx, registry and sshd
 .PHONY: bench
 bench: setup ## what is claimed about speed, measured side by side: each benchmark prints its ratio
 	go test -run '^$$' -bench . -benchtime 20x ./agent
+	go test -run '^$$' -bench . -benchtime 15x -timeout 30m ./bench
 
 SOAK ?= 10m
 .PHONY: faults soak

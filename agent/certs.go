@@ -248,3 +248,37 @@ func (h *Host) CertificateFiles(app string) (chain, key []byte, err error) {
 	}
 	return chain, key, nil
 }
+
+// CertificateFacts are what certs:report says of a certificate, in openssl's words.
+type CertificateFacts struct {
+	Names                                      []string
+	Expires, Starts, Issuer, Subject, Verified string
+}
+
+// DescribeCertificate says what a PEM file's first certificate is; nothing of one that
+// is not there, and of one that cannot be read that it cannot.
+func DescribeCertificate(chain []byte) CertificateFacts {
+	if chain == nil {
+		return CertificateFacts{}
+	}
+	block, rest := pem.Decode(chain)
+	if block == nil {
+		return CertificateFacts{Verified: "unreadable."}
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return CertificateFacts{Verified: "unreadable."}
+	}
+	const layout = "Jan _2 15:04:05 2006 GMT"
+	facts := CertificateFacts{Names: (&Certificate{Leaf: leaf}).Names(), Expires: leaf.NotAfter.UTC().Format(layout), Starts: leaf.NotBefore.UTC().Format(layout),
+		Issuer: leaf.Issuer.String(), Subject: leaf.Subject.String(), Verified: "verified by a certificate authority."}
+	others := x509.NewCertPool()
+	others.AppendCertsFromPEM(rest)
+	if _, err := leaf.Verify(x509.VerifyOptions{Intermediates: others}); err != nil {
+		facts.Verified = "not verified by a known certificate authority."
+	}
+	if bytes.Equal(leaf.RawIssuer, leaf.RawSubject) {
+		facts.Verified = "self signed."
+	}
+	return facts
+}

@@ -185,7 +185,7 @@ func (h *Host) FreeDomains(app string, domains []string) error {
 			return fmt.Errorf("read the domains of %s: %w", other, err)
 		}
 		for _, domain := range domains {
-			if slices.Contains(settings.Domains, domain) {
+			if slices.ContainsFunc(settings.Domains, func(taken string) bool { return strings.EqualFold(taken, domain) }) {
 				return api.Errorf(api.Precondition, "take the domain", "%s belongs to the app %s", domain, other).
 					WithHint("take it from there first: domains:remove %s %s", other, domain)
 			}

@@ -58,7 +58,7 @@ func (h *Host) beginDestroy(app string, by Caller) (Journal, error) {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
 	begin := Entry{Time: time.Now(), Begin: &Begin{App: app, Request: request, Kind: kindDestroy, By: by, PID: ownPID()}}
-	if err := journal.Write(begin); err == nil {
+	if err = journal.Write(begin); err == nil {
 		err = journal.Write(destroyMark(stateBegin))
 	}
 	if err != nil {

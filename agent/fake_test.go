@@ -478,7 +478,7 @@ type blobs struct {
 }
 
 func (b blobs) Forget(string) error {
-	return b.do(nil, "forget the layers", func() error { return nil })
+	return b.disk("forget the layers", func() error { return nil })
 }
 
 type walk struct{ *process }

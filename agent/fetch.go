@@ -19,6 +19,7 @@ func (r *run) precheck(ctx context.Context) error {
 	if err != nil {
 		return api.Errorf(api.Precondition, "ask the engine", "%w", err).WithHint("is Docker running on the host?")
 	}
+	r.engine = info
 	if free := FreeBytes(info.Root); free > 0 && free < api.ReservedDisk {
 		return api.Errorf(api.Precondition, "check the disk", "only %d MiB are free in %s", free>>20, info.Root).WithHint("free some: docker image prune, or a larger disk")
 	}
@@ -107,7 +108,7 @@ func (r *run) fetch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look at the image %s: %w", undo.ID, err)
 	}
-	if err := r.fits(ctx, image); err != nil {
+	if err := r.fits(image); err != nil {
 		return err
 	}
 	r.built = image.ID
@@ -132,11 +133,8 @@ func (r *run) nameImage(ctx context.Context, id string) error {
 }
 
 // fits refuses an image for another kind of machine.
-func (r *run) fits(ctx context.Context, image Image) error {
-	info, err := r.Containers.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("ask the engine what it is: %w", err)
-	}
+func (r *run) fits(image Image) error {
+	info := r.engine
 	if image.OS == info.OS && image.Arch == info.Arch {
 		return nil
 	}

@@ -35,8 +35,9 @@ type run struct {
 	built                     string            // config digest that was built
 	changedBy                 []string          // scripts and plugins that committed onto the image
 	ports                     []PortMap
-	firstEver                 bool // no release of this app was ever recorded
-	planning                  bool // only a plan is made: nothing may be written
+	engine                    EngineInfo // asked for once, by the precheck
+	firstEver                 bool       // no release of this app was ever recorded
+	planning                  bool       // only a plan is made: nothing may be written
 
 	fresh []instance // created by this change
 	kept  []instance // running already and staying

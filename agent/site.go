@@ -219,3 +219,8 @@ func (s Settings) siteDomains() []string {
 
 // proxied tells whether nginx serves the app.
 func (s Settings) proxied() bool { return s.Properties["proxy/disabled"] != "true" }
+
+// ClearSite takes an app's site away. The next change of it, or the next deploy, makes it anew.
+func (h *Host) ClearSite(ctx context.Context, app string, by Caller) error {
+	return h.withLock(ctx, app, by, time.Minute, func(ctx context.Context) error { return h.Proxy.Remove(ctx, app) })
+}

@@ -160,13 +160,22 @@ func (p *process) run(f func(*agent.Host)) (lived bool) {
 	return lived && !p.dead
 }
 
-// do carries out one act, unless it is the one that goes wrong. ctx is nil for an act
-// that does not wait for anything.
+// do carries out one act that waits for somebody else.
 func (p *process) do(ctx context.Context, name string, effect func() error) error {
-	how, err := p.next(ctx, name)
+	return p.carryOut(ctx, act{name, true}, effect)
+}
+
+// disk carries out one act on the disk, which waits for nobody.
+func (p *process) disk(name string, effect func() error) error {
+	return p.carryOut(context.Background(), act{name, false}, effect)
+}
+
+// carryOut carries out one act, unless it is the one that goes wrong.
+func (p *process) carryOut(ctx context.Context, one act, effect func() error) error {
+	how, err := p.next(one)
 	switch how {
 	case hangs:
-		if ctx == nil { // nobody can end it but with a kill
+		if !one.waits { // nobody can end it but with a kill
 			p.die()
 		}
 		p.fault.cancel()
@@ -179,7 +188,7 @@ func (p *process) do(ctx context.Context, name string, effect func() error) erro
 	case fails:
 		return errFault
 	case diskFull:
-		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+		return &fs.PathError{Op: "write", Path: one.name, Err: syscall.ENOSPC}
 	}
 	if err != nil {
 		return err
@@ -191,19 +200,19 @@ func (p *process) do(ctx context.Context, name string, effect func() error) erro
 	case killedAfter:
 		p.die()
 	case lost:
-		return fmt.Errorf("%s: %w", name, errFault)
+		return fmt.Errorf("%s: %w", one.name, errFault)
 	}
 	return nil
 }
 
 // next counts an act and tells how it goes wrong.
-func (p *process) next(ctx context.Context, name string) (mode, error) {
+func (p *process) next(one act) (mode, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.dead {
-		p.did = append(p.did, act{name, ctx != nil})
-		if !asks(name) {
-			p.acts = append(p.acts, name)
+		p.did = append(p.did, one)
+		if !asks(one.name) {
+			p.acts = append(p.acts, one.name)
 			p.dead = len(p.acts) == p.dieAt
 		}
 		p.dead = p.dead || len(p.did) == p.fault.at && p.fault.how == killedBefore
@@ -213,10 +222,10 @@ func (p *process) next(ctx context.Context, name string) (mode, error) {
 	}
 	switch {
 	case p.fault.at == 0 || len(p.did) < p.fault.at:
-	case p.fault.how == diskFull && ctx == nil && fills(name), p.fault.how != diskFull && len(p.did) == p.fault.at:
+	case p.fault.how == diskFull && !one.waits && fills(one.name), p.fault.how != diskFull && len(p.did) == p.fault.at:
 		return p.fault.how, nil
 	}
-	return "", p.world.fails[name]
+	return "", p.world.fails[one.name]
 }
 
 // fills tells which acts need room on the disk. A journal has its room already.
@@ -232,15 +241,15 @@ func (p *process) die() {
 }
 
 func (p *process) Create(app string) error {
-	return p.do(nil, "create the app", func() error { return p.Store.Create(app) })
+	return p.disk("create the app", func() error { return p.Store.Create(app) })
 }
 
 func (p *process) Destroy(app string) error {
-	return p.do(nil, "destroy the files", func() error { return p.Store.Destroy(app) })
+	return p.disk("destroy the files", func() error { return p.Store.Destroy(app) })
 }
 
 func (p *process) Change(app string, change func(*agent.Settings) error) (before, after agent.Settings, err error) {
-	err = p.do(nil, "write the settings", func() (err error) {
+	err = p.disk("write the settings", func() (err error) {
 		before, after, err = p.Store.Change(app, change)
 		return err
 	})
@@ -248,19 +257,19 @@ func (p *process) Change(app string, change func(*agent.Settings) error) (before
 }
 
 func (p *process) Save(app string, record agent.Record) error {
-	return p.do(nil, "save", func() error { return p.Store.Save(app, record) })
+	return p.disk("save", func() error { return p.Store.Save(app, record) })
 }
 
 func (p *process) SetCurrent(app string, version int) error {
-	return p.do(nil, "set current", func() error { return p.Store.SetCurrent(app, version) })
+	return p.disk("set current", func() error { return p.Store.SetCurrent(app, version) })
 }
 
 func (p *process) RemoveRelease(app string, version int) error {
-	return p.do(nil, "remove release", func() error { return p.Store.RemoveRelease(app, version) })
+	return p.disk("remove release", func() error { return p.Store.RemoveRelease(app, version) })
 }
 
 func (p *process) Lock(app string, holder api.Lock) (lock agent.Unlocker, other *api.Lock, err error) {
-	err = p.do(nil, "lock", func() (err error) {
+	err = p.disk("lock", func() (err error) {
 		lock, other, err = p.Store.Lock(app, holder)
 		if lock != nil {
 			p.held = append(p.held, lock)
@@ -271,7 +280,7 @@ func (p *process) Lock(app string, holder api.Lock) (lock agent.Unlocker, other 
 }
 
 func (p *process) Begin(app, request string) (j agent.Journal, existed bool, err error) {
-	err = p.do(nil, "open the journal", func() (err error) {
+	err = p.disk("open the journal", func() (err error) {
 		j, existed, err = p.Store.Begin(app, request)
 		return err
 	})
@@ -291,5 +300,5 @@ func (j journal) Write(entry agent.Entry) error {
 	if entry.Mark != nil {
 		name = "journal " + entry.Mark.Step + " " + entry.Mark.State
 	}
-	return j.p.do(nil, name, func() error { return j.Journal.Write(entry) })
+	return j.p.disk(name, func() error { return j.Journal.Write(entry) })
 }

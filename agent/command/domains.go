@@ -153,31 +153,29 @@ func (c *Call) usualDomains(ctx context.Context, app string) ([]string, error) {
 }
 
 func domainsDisable(ctx context.Context, call *Call) error {
-	return call.turnDomains(ctx, "disable", "1", "Disabling domains for %s", func(now *agent.Settings) { now.Domains = nil })
+	return call.turnDomains(ctx, "disable", "1", "Disabling domains for %s", func(string, []string) ([]string, error) { return nil, nil })
 }
 
 func domainsEnable(ctx context.Context, call *Call) error {
-	var usual []string
-	app := call.App
-	if app == "" && len(call.Args) > 0 {
-		app = call.Args[0]
-	}
-	if call.Host.Exists(app) == nil {
-		var err error
-		if usual, err = call.usualDomains(ctx, app); err != nil {
-			return err
+	return call.turnDomains(ctx, "enable", "0", "Enabling domains for %s", func(app string, now []string) ([]string, error) {
+		if len(now) > 0 {
+			return now, nil
 		}
-	}
-	return call.turnDomains(ctx, "enable", "0", "Enabling domains for %s", func(now *agent.Settings) {
-		if len(now.Domains) == 0 {
-			now.Domains = usual
-		}
+		return call.usualDomains(ctx, app)
 	})
 }
 
 // turnDomains turns an app's domains on or off, which its config says too.
-func (c *Call) turnDomains(ctx context.Context, action, noVhosts, said string, change func(now *agent.Settings)) error {
+func (c *Call) turnDomains(ctx context.Context, action, noVhosts, said string, change func(app string, now []string) ([]string, error)) error {
 	app, err := c.alone(ctx)
+	if err != nil {
+		return err
+	}
+	settings, err := c.settings(app)
+	if err != nil {
+		return err
+	}
+	domains, err := change(app, settings.Domains)
 	if err != nil {
 		return err
 	}
@@ -185,8 +183,7 @@ func (c *Call) turnDomains(ctx context.Context, action, noVhosts, said string, c
 		return err
 	}
 	if err := c.Host.ChangeSite(ctx, app, c.By, agent.SiteChange{Settings: func(now *agent.Settings) error {
-		now.Env[noVhost] = noVhosts
-		change(now)
+		now.Env[noVhost], now.Domains = noVhosts, domains
 		return nil
 	}}); err != nil {
 		return err

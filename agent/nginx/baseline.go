@@ -17,7 +17,7 @@ import (
 // Baseline tests the tree before anything changes. An app's file that nginx does
 // not take is put aside beside it, with what nginx took last, or else a site that
 // answers 502, in its place; each is named in the warnings. An error means that
-// nginx cannot work whatever the apps do.
+// nginx cannot work whatever the apps do. A tree that nginx serves is not tested again.
 func (n *Nginx) Baseline(ctx context.Context, app string) (warnings []string, err error) {
 	unlock, err := n.lock(ctx)
 	if err != nil {
@@ -26,6 +26,9 @@ func (n *Nginx) Baseline(ctx context.Context, app string) (warnings []string, er
 	defer unlock()
 	if !n.running() {
 		return nil, api.Errorf(api.Precondition, opTest, "%w", errNotRunning).WithHint("start nginx on the host")
+	}
+	if same, err := n.asLoaded(); err != nil || same {
+		return nil, err
 	}
 	return n.repair(ctx, "")
 }

@@ -94,3 +94,39 @@ func TestMainFileBroken(t *testing.T) {
 	put(t, w.Config.Conf, "events {}\nhttp {}\n")
 	wantError(t, w.Test(w.ctx), api.ProxyFailed, "does not include")
 }
+
+// TestBaselineOfWhatIsLoaded: what nginx serves is not tested again; whatever is other than
+// that is, wherever it is.
+func TestBaselineOfWhatIsLoaded(t *testing.T) {
+	w := start(t)
+	w.mustSwap("other", w.file("other", "other"), true)
+	conf := w.file("shop", "shop")
+	w.mustSwap("shop", conf, true)
+	as := func(want bool) {
+		t.Helper()
+		if same, err := w.asLoaded(); err != nil || same != want {
+			t.Errorf("as loaded: %t, %v, want %t", same, err, want)
+		}
+	}
+	as(true)
+	w.mustSwap("shop", conf, false)
+	as(true)
+	for _, path := range []string{w.Places.NginxConf("other"), w.Places.NginxConf("new"), w.Config.Conf,
+		filepath.Join(w.Places.NginxConfDir("other"), "auth.conf"), filepath.Join(filepath.Dir(w.Config.Conf), "conf.d", "own.conf")} {
+		former, gone, err := readFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, path, string(former)+"# edited\n")
+		as(false)
+		if gone {
+			err = os.Remove(path)
+		} else {
+			err = os.WriteFile(path, former, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		as(true)
+	}
+}

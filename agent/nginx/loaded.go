@@ -29,6 +29,11 @@ func (n *Nginx) loaded(app string) (bool, error) {
 	if !n.recordHolds() {
 		return false, nil
 	}
+	return n.matches(app)
+}
+
+// matches tells whether an app's files are those of the record.
+func (n *Nginx) matches(app string) (bool, error) {
 	live, gone, err := readFile(n.Places.NginxConf(app))
 	if err != nil {
 		return false, fmt.Errorf("read the nginx file of %s: %w", app, err)
@@ -95,6 +100,9 @@ func (n *Nginx) recordLoaded() error {
 				return err
 			}
 		}
+	}
+	if err := n.recordMain(); err != nil {
+		return err
 	}
 	return n.recordWorkers()
 }

@@ -142,6 +142,11 @@ func (n *Nginx) variables(site agent.Site, host facts) (map[string]string, error
 		}
 		vars[row.variable] = orElse(value, row.usual)
 	}
+	header, err := n.hsts(site)
+	if err != nil {
+		return nil, err
+	}
+	vars["HSTS_HEADER"] = header
 	n.portVariables(vars, site)
 	listenerVariables(vars, site)
 	for _, row := range []struct{ variable, property, usual string }{
@@ -158,6 +163,26 @@ func (n *Nginx) variables(site agent.Site, host facts) (map[string]string, error
 		vars[row.variable] = orElse(value, row.usual)
 	}
 	return vars, nil
+}
+
+// hsts is what browsers are told to remember of an app that is served with TLS.
+func (n *Nginx) hsts(site agent.Site) (string, error) {
+	values := map[string]string{}
+	for _, key := range []string{"hsts-max-age", "hsts-include-subdomains", "hsts-preload"} {
+		value, err := n.property(site, key)
+		if err != nil {
+			return "", err
+		}
+		values[key] = value
+	}
+	header := "max-age=" + orElse(values["hsts-max-age"], "15724800")
+	if values["hsts-include-subdomains"] != "false" {
+		header += "; includeSubdomains"
+	}
+	if values["hsts-preload"] == "true" {
+		header += "; preload"
+	}
+	return header, nil
 }
 
 // portVariables puts the port map in the ports that this nginx serves. What is not

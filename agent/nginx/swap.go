@@ -122,7 +122,7 @@ func (n *Nginx) keep(app, kept string) error {
 }
 
 func (n *Nginx) swapIn(ctx context.Context, app string, conf []byte, preReload func() error) (bool, error) {
-	if err := writeFile(n.Places.NginxConf(app), conf); err != nil {
+	if err := replaceIfOther(n.Places.NginxConf(app), conf); err != nil {
 		return false, fmt.Errorf("write the nginx file of %s: %w", app, err)
 	}
 	if preReload != nil {

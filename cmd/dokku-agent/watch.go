@@ -48,6 +48,7 @@ func watchHost(ctx context.Context, parts *parts, tell func(error)) {
 	minutes.Go(func() { watchClock(ctx, parts.host, tell) })
 	told := ""
 	for ctx.Err() == nil {
+		begun := time.Now()
 		err := watchEngine(ctx, parts, func(err error) {
 			if ctx.Err() == nil {
 				tell(err)
@@ -58,7 +59,7 @@ func watchHost(ctx context.Context, parts *parts, tell func(error)) {
 			// so until then no app's address leads anywhere.
 			err = errors.Join(err, parts.host.LetAllGo(ctx))
 		}
-		if err != nil && ctx.Err() == nil && err.Error() != told {
+		if err != nil && ctx.Err() == nil && (err.Error() != told || time.Since(begun) > watchRound) {
 			told = err.Error()
 			tell(err)
 		}
