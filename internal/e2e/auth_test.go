@@ -61,6 +61,7 @@ func recorded(t *testing.T, log string) []string {
 
 // TestAuthRefuses: a user-auth plugin that refuses is heard before a byte is stored.
 func TestAuthRefuses(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "refused")
 	plugin(t, h, "acl", map[string]string{"user-auth": "echo not on a Friday >&2; exit 3"})
@@ -89,6 +90,7 @@ func TestAuthRefuses(t *testing.T) {
 
 // TestAuthApp: a user-auth-app plugin that hides an app hides it from everything.
 func TestAuthApp(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, hidden, open := testkit.CopyApp(t, "hello"), h.App(t, "hidden"), h.App(t, "open")
 	pushed(t, h.Push(t, dir, "--app", hidden))
@@ -131,6 +133,7 @@ func TestAuthApp(t *testing.T) {
 
 // TestAuthIsAsked: for every command and every request, with who asks and what for.
 func TestAuthIsAsked(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "asked")
 	log := filepath.Join(t.TempDir(), "log")

@@ -39,6 +39,7 @@ func fails(t *testing.T, what string, r testkit.Result, exit int, says ...string
 }
 
 func TestClientHelp(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"push", "-h"}, {"run", "--help"}, {"help", "status"}} {
 		if r := bare(t, t.TempDir(), nil, args...); r.Exit != 0 || r.Stderr != "" || !strings.Contains(r.Stdout, "--host-key") || !strings.Contains(r.Stdout, "Usage: dokku-push ") {
 			t.Errorf("%v: %+v", args, r)
@@ -66,6 +67,7 @@ func TestClientHelp(t *testing.T) {
 }
 
 func TestClientUsage(t *testing.T) {
+	t.Parallel()
 	dir := testkit.CopyApp(t, "hello")
 	fails(t, "an unknown flag", bare(t, dir, nil, "--nonsense"), 64, "nonsense", "dokku-push help")
 	fails(t, "two folders", bare(t, dir, nil, "./one", "two"), 64, "one argument", "dokku-push help")
@@ -81,6 +83,7 @@ func TestClientUsage(t *testing.T) {
 
 // TestClientManifest: every mistake is told at once, with its place, and nothing is sent.
 func TestClientManifest(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	n := between(t, h.SSH)
 	dir := testkit.CopyApp(t, "hello")
@@ -101,6 +104,7 @@ func TestClientManifest(t *testing.T) {
 
 // TestClientRefused: hosts and keys that are not what they should be.
 func TestClientRefused(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "refused")
 	try := func(env []string, args ...string) testkit.Result {
@@ -134,6 +138,7 @@ func TestClientRefused(t *testing.T) {
 
 // TestClientBuild: build needs neither a host nor, for a static site, an engine.
 func TestClientBuild(t *testing.T) {
+	t.Parallel()
 	dir, app := testkit.CopyApp(t, "site"), testkit.AppName(t, "site")
 	file := filepath.Join(t.TempDir(), "image.tar")
 	noDocker := []string{"DOCKER_HOST=unix:///nowhere/docker.sock"}
@@ -155,6 +160,7 @@ func TestClientBuild(t *testing.T) {
 // TestClientOutput: what is on stdout and stderr, in both formats, and the commands that
 // pass on an app's own output.
 func TestClientOutput(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := talkative(t), h.App(t, "output")
 	plain := pushed(t, h.Push(t, dir, "--app", app))
@@ -205,6 +211,7 @@ func TestClientOutput(t *testing.T) {
 // TestClientFailureJSON: what fails is a verdict in JSON, last, with its code: a deploy
 // with the container's story, and what ends before the host judges anything.
 func TestClientFailureJSON(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "crash"), h.App(t, "crash")
 	nobody := fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))

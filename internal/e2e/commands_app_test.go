@@ -40,6 +40,7 @@ func with(t *testing.T, h *testkit.Host, input string, args ...string) testkit.R
 
 // TestCommandsOnApp drives what plugins and their users call, on one app that runs.
 func TestCommandsOnApp(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := scheduled(t), h.App(t, "cmds")
 	pushed(t, h.Push(t, dir, "--app", app))
@@ -253,6 +254,7 @@ func onTheMinute(t *testing.T, h *testkit.Host, app string) {
 
 // TestCommandsRegistry: a password goes over standard input into the docker config of the host's user.
 func TestCommandsRegistry(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{User: "robot", Password: "pass word"})
 	if r := with(t, h, "pass word\n", "registry:login", "--password-stdin", registry.Addr, "robot"); r.Exit != 0 || r.Stdout != "-----> Login Succeeded\n" {
@@ -274,6 +276,7 @@ func TestCommandsRegistry(t *testing.T) {
 
 // TestCommandsClone: a copy has its own domain and containers; a refused one leaves nothing.
 func TestCommandsClone(t *testing.T) {
+	t.Parallel()
 	h, dir, app := talking(t)
 	copied := h.App(t, "copy")
 	dokku(t, h, 0, "config:set", "--no-restart", app, "COLOUR=green")
@@ -311,6 +314,7 @@ func TestCommandsClone(t *testing.T) {
 // TestCommandsRename: the app has all it had under its new name; one that fails half-way
 // leaves it as it was.
 func TestCommandsRename(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{Args: []string{"--traffic", "map"}})
 	dir, app, renamed := talkative(t), h.App(t, "former"), h.App(t, "latter")
 	pushed(t, h.Push(t, dir, "--app", app))

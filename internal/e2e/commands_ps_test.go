@@ -43,6 +43,7 @@ func container(t *testing.T, state api.AppState, process string, index int) api.
 }
 
 func TestCommandsPs(t *testing.T) {
+	t.Parallel()
 	h, dir, app := talking(t)
 	first := status(t, h, dir, app)
 	up := dokku(t, h, 0, "ps:scale", app, "web=2")
@@ -106,6 +107,7 @@ func TestCommandsPs(t *testing.T) {
 
 // TestCommandsScaleFormation: what app.json scales is not scaled by command.
 func TestCommandsScaleFormation(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "goweb"), h.App(t, "formed")
 	pushed(t, h.Push(t, dir, "--app", app))
@@ -134,6 +136,7 @@ func serving(t *testing.T, command string) (pids []string) {
 }
 
 func TestCommandsLogs(t *testing.T) {
+	t.Parallel()
 	h, dir, app := talking(t)
 	dokku(t, h, 0, "ps:scale", app, "web=2")
 	time.Sleep(time.Second)
@@ -186,6 +189,7 @@ func TestCommandsLogs(t *testing.T) {
 }
 
 func TestCommandsRun(t *testing.T) {
+	t.Parallel()
 	h, _, app := talking(t)
 	dokku(t, h, 0, "config:set", "--no-restart", app, "COLOUR=blue")
 	run := h.DokkuCommand(t, "run", app, "sh", "-c", quote("cat; echo to stderr >&2; exit 7"))
@@ -206,6 +210,7 @@ func TestCommandsRun(t *testing.T) {
 }
 
 func TestCommandsTags(t *testing.T) {
+	t.Parallel()
 	h, dir, app := talking(t)
 	prints(t, h, "=====> Added nice tag to dokku/"+app+"\n", "tags:create", app, "nice")
 	list := dokku(t, h, 0, "tags", app).Stdout

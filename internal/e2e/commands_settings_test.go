@@ -33,6 +33,7 @@ func page(t *testing.T, h *testkit.Host, domain string) (int, string) {
 }
 
 func TestCommandsConfig(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	app := h.App(t, "config")
 	dokku(t, h, 0, "apps:create", app)
@@ -71,6 +72,7 @@ KEY:  '\n"$(id)\n
 
 // TestCommandsConfigRestart: a new value reaches the app with a restart, and not before.
 func TestCommandsConfigRestart(t *testing.T) {
+	t.Parallel()
 	h, dir, app := talking(t)
 	dokku(t, h, 0, "config:set", "--no-restart", app, "COLOUR=blue")
 	answers(t, h, app, "/", "<>")
@@ -91,6 +93,7 @@ func TestCommandsConfigRestart(t *testing.T) {
 }
 
 func TestCommandsDomains(t *testing.T) {
+	t.Parallel()
 	h, _, app := talking(t)
 	other := h.App(t, "other")
 	dokku(t, h, 0, "apps:create", other)

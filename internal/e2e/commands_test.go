@@ -121,6 +121,7 @@ func docker(t *testing.T, args ...string) string {
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
 
 func TestCommandsApps(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	refuses(t, h, 1, "You haven't deployed any applications yet", "apps:list")
 	app, other := h.App(t, "apps"), h.App(t, "zother")
@@ -158,6 +159,7 @@ func TestCommandsApps(t *testing.T) {
 // TestCommandsDestroy: nothing of a destroyed app is left, in the engine, in files, in
 // nginx or in the kernel's map.
 func TestCommandsDestroy(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{Args: []string{"--traffic", "map"}})
 	stays := h.App(t, "stays")
 	good := testkit.CopyApp(t, "hello")
@@ -215,6 +217,7 @@ func mapElements(t *testing.T, h *testkit.Host) int {
 
 // TestCommandsBadNames: names that no app may have (ALSO-REFUSE A) change nothing.
 func TestCommandsBadNames(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	var names []string
 	for _, c := range ";$`|&><(){}[]*?!#\\\"'~ \t\n\r_:/@%,=+^" {
@@ -241,6 +244,7 @@ func TestCommandsBadNames(t *testing.T) {
 }
 
 func TestCommandsOther(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	app := h.App(t, "other")
 	dokku(t, h, 0, "apps:create", app)

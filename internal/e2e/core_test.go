@@ -95,6 +95,7 @@ fn-plugin-property-write demo "$1" listeners "$(plugn trigger network-get-listen
 // TestCorePlugin: a plugin that is written for Dokku finds its core: functions, triggers,
 // commands, help.
 func TestCorePlugin(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	bashPlugin(t, h, "demo", demo)
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "core")
@@ -137,6 +138,7 @@ func TestCorePlugin(t *testing.T) {
 
 // TestCoreCommands: how the entry program gives commands to plugins (PLUGIN-CONTRACT 2.7, 2.8).
 func TestCoreCommands(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	bashPlugin(t, h, "demo", demo)
 	refuses(t, h, 7, " !     it does not work", "demo:fail")

@@ -12,6 +12,7 @@ import (
 // TestChecksDisabled: with checks disabled the old container is stopped first; a new one
 // that cannot start brings the old one back, and it serves.
 func TestChecksDisabled(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	declaring(t, dir, "checks {\n  disabled = [\"web\"]\n}\n")

@@ -29,6 +29,7 @@ func examined(t *testing.T, h *testkit.Host, dir string, exit int) map[string][]
 // TestDoctor: an embedded host is ready; a site that was broken by hand is named, and
 // what is left of a removed app is told. The doctor changes nothing.
 func TestDoctor(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app, other := testkit.CopyApp(t, "hello"), h.App(t, "doctor"), h.App(t, "broken")
 	pushed(t, h.Push(t, dir, "--app", app))

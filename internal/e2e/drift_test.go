@@ -51,6 +51,7 @@ func drifted(t *testing.T, h *testkit.Host, dir, app string, want ...string) {
 // TestDrift: nothing differs after a push; whatever is changed behind the agent's back is
 // named with its code, and a restart mends it.
 func TestDrift(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "drift")
 	if none := h.Push(t, dir, "drift", "--app", app); none.Exit != 22 || !strings.Contains(none.Stderr, "does not exist") {
@@ -136,6 +137,7 @@ func TestDrift(t *testing.T) {
 // TestDriftQuiet: what is done by the agent's own commands is never drift, however traffic
 // is switched.
 func TestDriftQuiet(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ traffic, app, file, former, text string }{
 		{"auto", "goweb", "main.go", "Hello from goweb", "Hello twice from goweb"}, // with a worker, and a predeploy script that changes the image
 		{"reload", "hello", "www/cgi-bin/index.cgi", "Hello", "Hello again"},
@@ -185,6 +187,7 @@ func emptyMap(t *testing.T, h *testkit.Host) {
 
 // TestDriftRefused: drift asks as apps:report does, and shows nothing to others.
 func TestDriftRefused(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "drift")
 	dokku(t, h, 0, "apps:create", app)

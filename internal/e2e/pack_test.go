@@ -26,6 +26,7 @@ func packApp(t *testing.T, h *testkit.Host) (dir, app string) {
 // TestPack: an image that buildpacks made runs as any other: web behind nginx, worker,
 // release task and one-off commands, in the environment that the buildpacks prepared.
 func TestPack(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := packApp(t, h)
 	first := pushed(t, h.Push(t, dir, "--app", app))
@@ -74,6 +75,7 @@ func TestPack(t *testing.T) {
 
 // TestPackProcesses: without a Procfile the image's process types are the app's.
 func TestPackProcesses(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := packApp(t, h)
 	if err := os.Remove(filepath.Join(dir, "Procfile")); err != nil {
@@ -91,6 +93,7 @@ func TestPackProcesses(t *testing.T) {
 
 // TestPackRegistry: the lifecycle publishes, the host pulls by digest.
 func TestPackRegistry(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{})
 	repository, run := registry.Addr+"/team/app", registry.Addr+"/base/run:latest"
@@ -112,6 +115,7 @@ func TestPackRegistry(t *testing.T) {
 
 // TestPackFails: a buildpack that fails ends the push before anything is sent.
 func TestPackFails(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := packApp(t, h)
 	put(t, dir+"/break", "")

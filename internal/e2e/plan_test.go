@@ -78,6 +78,7 @@ func withToken(t *testing.T, h *testkit.Host, dir string, args ...string) testki
 // TestPlan: a plan says all that a push would change and changes nothing; applying it
 // does just that; what dokku.hcl no longer says is removed.
 func TestPlan(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	volume := t.TempDir()
@@ -139,6 +140,7 @@ storage {
 
 // TestBoundPlan: a push is bound to the plan that was looked at.
 func TestBoundPlan(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	file := filepath.Join(t.TempDir(), "plan.json")
@@ -175,6 +177,7 @@ func TestBoundPlan(t *testing.T) {
 // TestMovedTag: --image deploys what a tag names now, by its digest, and a tag that
 // moved in the registry shows as a changed digest.
 func TestMovedTag(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
@@ -221,6 +224,7 @@ func TestMovedTag(t *testing.T) {
 // TestJSONFitsItsSchema: what the programs print as JSON in real use is what the
 // generated schemas describe.
 func TestJSONFitsItsSchema(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "goweb"), h.App(t, "goweb")
 	fits := func(schema, text string) {

@@ -38,6 +38,7 @@ func pluginRepository(t *testing.T, name string, scripts map[string]string) stri
 // TestPluginLife: installed over ssh from a git repository, a plugin's triggers fire in a
 // push; disabled they do not; uninstalled nothing of it is left.
 func TestPluginLife(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "plug")
 	tree := filepath.Join(h.Root, "lib", "plugins")
@@ -105,6 +106,7 @@ pluginhook inner hook < /dev/null
 
 // TestPluginRefused: what is refused or fails leaves nothing, and says why.
 func TestPluginRefused(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	before := state(t, h)
 	failing := pluginRepository(t, "failing", map[string]string{"install": "touch \"$(dirname \"$0\")/half\"; echo out of luck >&2; exit 7"})
@@ -140,6 +142,7 @@ func TestPluginRefused(t *testing.T) {
 
 // TestSSHKeys: keys come and go by command; what is refused names file and line.
 func TestSSHKeys(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	key := testkit.NewKey(t)
 	add := h.DokkuCommand(t, "ssh-keys:add", "laptop")

@@ -12,6 +12,7 @@ import (
 // TestPromote: the digest that staging runs goes live under production's own settings,
 // without a build and without a byte sent.
 func TestPromote(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, staging, production := testkit.CopyApp(t, "goweb"), h.App(t, "staging"), h.App(t, "production")
 	for _, app := range []string{staging, production} {
@@ -49,6 +50,7 @@ func TestPromote(t *testing.T) {
 // TestNginxTemplate: nginx.conf.sigil of the project is what its site is made of; the plan
 // shows it with config values hidden, and a rollback brings the former one back.
 func TestNginxTemplate(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	pushed(t, h.Push(t, dir, "--app", app))

@@ -66,6 +66,7 @@ func wire(t *testing.T, r testkit.Result) (layers, bytes int) {
 
 // TestApps pushes each of the sample apps that work, changes it and pushes again.
 func TestApps(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	for _, test := range []struct {
 		name, file, former, text string
@@ -111,6 +112,7 @@ func TestApps(t *testing.T) {
 
 // TestUnchanged: an unchanged tree sends no layer, starts no container, says so and exits 0.
 func TestUnchanged(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	pushed(t, h.Push(t, dir, "--app", app))
@@ -130,6 +132,7 @@ func TestUnchanged(t *testing.T) {
 
 // TestRollback: image, env and formation of the former release, without a build and without a byte sent.
 func TestRollback(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "hello")
 	pushed(t, h.Push(t, dir, "--app", app))
@@ -169,6 +172,7 @@ func TestRollback(t *testing.T) {
 
 // TestFailing: the failing apps leave the former release serving and everything as it was.
 func TestFailing(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	for _, test := range []struct {
 		name string

@@ -39,6 +39,7 @@ func registryBytes(t *testing.T, r testkit.Result) int {
 
 // TestRegistryPlain: the registry way, without a password, on the loopback.
 func TestRegistryPlain(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{})
 	repository := registry.Addr + "/team/app"
@@ -86,6 +87,7 @@ func TestRegistryPlain(t *testing.T) {
 
 // TestRegistryManifest: image { registry } does what --registry does.
 func TestRegistryManifest(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{})
 	repository := registry.Addr + "/team/app"
@@ -148,6 +150,7 @@ printf '{"ServerURL":"%s","Username":"ada","Secret":"` + registryPassword + `"}\
 // TestRegistryPassword: basic auth behind TLS of an own CA. The credentials come from
 // Docker's config or a helper, serve one deploy and are kept nowhere.
 func TestRegistryPassword(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	registry := testkit.Registry(t, testkit.RegistryOptions{TLS: true, User: "ada", Password: registryPassword})
 	repository := registry.Addr + "/team/app"

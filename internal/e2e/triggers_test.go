@@ -63,6 +63,7 @@ func fired(t *testing.T, h *testkit.Host, log, app string) []string {
 
 // TestTriggersOrder: a deploy fires every trigger of DESIGN 6, in order, with its arguments.
 func TestTriggersOrder(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	log := filepath.Join(t.TempDir(), "log")
 	scripts := map[string]string{}
@@ -116,6 +117,7 @@ func TestTriggersOrder(t *testing.T) {
 
 // TestTriggersDockerArgs: what docker-args-deploy says reaches the container.
 func TestTriggersDockerArgs(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "args")
 	volume := t.TempDir()
@@ -161,6 +163,7 @@ exit $code`
 
 // TestTriggersCommit: a plugin's commit runs, and the record says so.
 func TestTriggersCommit(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "commit")
 	plugin(t, h, "injector", map[string]string{"pre-deploy": commits})
@@ -195,6 +198,7 @@ func TestTriggersCommit(t *testing.T) {
 // TestTriggersFail: a plugin that fails before the release is recorded undoes it; one
 // that fails after leaves it live.
 func TestTriggersFail(t *testing.T) {
+	t.Parallel()
 	for _, traffic := range []string{"map", "reload"} {
 		h := testkit.Serve(t, testkit.ServeOptions{Args: []string{"--traffic", traffic}})
 		dir, app := testkit.CopyApp(t, "hello"), h.App(t, "fail")
@@ -242,6 +246,7 @@ func TestTriggersFail(t *testing.T) {
 // TestTriggersNested: a trigger may call dokku for the app that is being deployed: its
 // settings stay, reach the containers, and nothing waits for the lock it stands under.
 func TestTriggersNested(t *testing.T) {
+	t.Parallel()
 	bin := t.TempDir()
 	if err := os.Symlink(testkit.Binaries(t).Agent, filepath.Join(bin, "dokku")); err != nil {
 		t.Fatal(err)

@@ -184,6 +184,7 @@ func bigFile(t *testing.T, file string, mebibytes int) {
 // TestWireOneLine: a one-line change costs 1.1 times the changed layers and 64 KiB at
 // most, in both directions together, and the push says about as much.
 func TestWireOneLine(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	n := between(t, h.SSH)
 	for _, test := range []struct{ name, file, former, text string }{
@@ -235,6 +236,7 @@ const window = 4 << 20
 // TestWireResume: an upload that was cut goes on in the next push, whether the client
 // gave up by itself or was killed.
 func TestWireResume(t *testing.T) {
+	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	for _, killed := range []bool{false, true} {
 		n := between(t, h.SSH)
