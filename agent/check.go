@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -72,14 +73,7 @@ func (r *run) checkOne(ctx context.Context, i *instance) error {
 	case exit := <-r.exits[i.ID]:
 		stop()
 		<-checked
-		if cause := context.Cause(ctx); exit.Err != nil && cause == nil {
-			return fmt.Errorf("watch %s: %w", i.label(), exit.Err)
-		}
-		failure := r.Host.failure(i.label(), i.ID)
-		failure.ExitCode, failure.Running = exit.Code, false
-		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Failure: failure,
-			Message: fmt.Sprintf("the container exited with code %d%s before it was ready", exit.Code, oom(failure)),
-			Hint:    "run its command locally, or `dokku-push run` one in the current release"}
+		return r.exited(ctx, *i, exit)
 	case err := <-checked:
 		if err == nil {
 			return nil
@@ -87,9 +81,31 @@ func (r *run) checkOne(ctx context.Context, i *instance) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		// A check fails at once when its container ends: then the end is the reason, though
+		// the engine may tell of it a moment later.
+		select {
+		case exit := <-r.exits[i.ID]:
+			return r.exited(ctx, *i, exit)
+		case <-time.After(exitTold):
+		}
 		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Message: err.Error(), Cause: err,
 			Failure: r.Host.failure(i.label(), i.ID), Hint: "the former release still serves; mend the app or its healthchecks in app.json"}
 	}
+}
+
+// exitTold is how long after a failed check the engine may tell that the container ended.
+const exitTold = 200 * time.Millisecond
+
+// exited is the failure of a container that ended before it was ready.
+func (r *run) exited(ctx context.Context, i instance, exit Exit) error {
+	if cause := context.Cause(ctx); exit.Err != nil && (cause == nil || errors.Is(cause, context.Canceled)) {
+		return fmt.Errorf("watch %s: %w", i.label(), exit.Err)
+	}
+	failure := r.Host.failure(i.label(), i.ID)
+	failure.ExitCode, failure.Running = exit.Code, false
+	return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Failure: failure,
+		Message: fmt.Sprintf("the container exited with code %d%s before it was ready", exit.Code, oom(failure)),
+		Hint:    "run its command locally, or `dokku-push run` one in the current release"}
 }
 
 func oom(failure *api.Failure) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,4 +140,54 @@ func TestDisabledProxy(t *testing.T) {
 	if _, there := observed(t, w)[conf]; !there {
 		t.Error("there is no site again")
 	}
+}
+
+// TestStaticListener: an app that leads to something which is no container has a site
+// without ever having been deployed.
+func TestStaticListener(t *testing.T) {
+	t.Parallel()
+	w := created(t)
+	w.process(0).run(func(h *agent.Host) {
+		must(t, h.ChangeSite(context.Background(), app, agent.Caller{}, agent.SiteChange{Settings: func(now *agent.Settings) error {
+			now.Properties["network/static-web-listener"] = "127.0.0.1:8080"
+			return nil
+		}}))
+	})
+	if site := observed(t, w)[w.places().NginxConf(app)[len(w.dir):]]; !strings.Contains(site, "web:[127.0.0.1:8080]") {
+		t.Errorf("the site is %q", site)
+	}
+}
+
+// TestMovedPorts: proxy:set moves the usual ports where no port map says otherwise, for one
+// app or for all.
+func TestMovedPorts(t *testing.T) {
+	t.Parallel()
+	w := created(t)
+	w.process(0).run(func(h *agent.Host) {
+		ports := func(want string) {
+			t.Helper()
+			got, err := h.Ports(app)
+			if must(t, err); fmt.Sprint(got) != want {
+				t.Errorf("the ports are %v, want %s", got, want)
+			}
+		}
+		set := func(owner, value string, fixed ...string) {
+			t.Helper()
+			_, _, err := h.Settings.Change(owner, func(now *agent.Settings) error {
+				now.Properties["proxy/proxy-port"] = value
+				if owner == app {
+					now.Ports = fixed
+				}
+				return nil
+			})
+			must(t, err)
+		}
+		ports("[http:80:5000]")
+		set("--global", "8000")
+		ports("[http:8000:5000]")
+		set(app, "9000")
+		ports("[http:9000:5000]")
+		set(app, "9000", "http:80:3000")
+		ports("[http:80:3000]")
+	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/nft"
 	"github.com/dokku-push/dokku-push/agent/nginx"
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -63,6 +64,7 @@ func siteHost(t *testing.T) (h *agent.Host, told *[]string) {
 	t.Helper()
 	h, _ = newHost(t)
 	told = &[]string{}
+	h.Traffic = &nft.Reload{Places: h.Places}
 	h.Walk, h.Networks = fired{told: told}, networks{"bridge": {Name: "bridge"}, "host": {Name: "host"}}
 	h.Config.Nginx = agent.NginxConfig{LogDir: filepath.Join(t.TempDir(), "logs")}
 	h.Proxy = &nginx.Nginx{Places: h.Places, Config: h.Config.Nginx}
@@ -74,7 +76,7 @@ func siteHost(t *testing.T) (h *agent.Host, told *[]string) {
 func tells(t *testing.T, told *[]string, want ...string) {
 	t.Helper()
 	got := slices.DeleteFunc(*told, func(line string) bool { return strings.HasPrefix(line, "nginx-hostname ") })
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(strings.Join(want, "\n"), strings.Join(got, "\n")); diff != "" {
 		t.Errorf("plugins were told (-want +got):\n%s", diff)
 	}
 	*told = nil
@@ -340,14 +342,13 @@ func TestNetwork(t *testing.T) {
 	prints(t, h, "network:info inner --format json", `{"id":"id-inner","name":"inner","driver":"bridge","scope":"local","internal":false,"attachable":true,"labels":{"com.dokku-push.host":"","com.dokku.network-name":"inner"}}`+"\n")
 	prints(t, h, "network:set shop attach-post-create inner", "=====> Setting attach-post-create to inner\n")
 	prints(t, h, "network:set --global tld svc.local", "=====> Setting tld to svc.local\n")
-	prints(t, h, "network:set shop static-web-listener 127.0.0.1:8080", "=====> Setting static-web-listener to 127.0.0.1:8080\n")
 	prints(t, h, "network:set shop static-web-listener", "=====> Unsetting static-web-listener\n")
 	prints(t, h, "network:report shop --network-computed-tld", "svc.local\n")
 	prints(t, h, "network:report shop --network-attach-post-create", "inner\n")
 	for line, code := range map[string]api.Code{
 		"network:create": api.Usage, "network:create a/b": api.Usage, "network:create a b": api.Usage, "network:create inner": api.Precondition, "network:destroy none --force": api.Precondition,
 		"network:destroy inner": api.Usage, "network:destroy bridge --force": api.Refused, "network:info none": api.Precondition, "network:list --format x": api.Usage,
-		"network:set shop initial-network none": api.Precondition, "network:set shop initial-network host": api.Usage, "network:set shop initial-network 'bridge inner'": api.Usage,
+		"network:set shop initial-network inside": api.Precondition, "network:set shop initial-network none": api.Usage, "network:set shop initial-network host": api.Usage, "network:set shop initial-network 'bridge inner'": api.Usage,
 		"network:set shop tld a;b": api.Usage, "network:set shop bind-all-interfaces yes": api.Usage, "network:set shop static-web-listener x": api.Usage, "network:set shop nonsense 1": api.Usage,
 		"network:set --global static-web-listener 127.0.0.1:1": api.Usage, "network:rebuildall more": api.Usage,
 	} {

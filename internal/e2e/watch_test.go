@@ -169,10 +169,9 @@ func TestWatch(t *testing.T) {
 	n.back("pushed", left, right)
 
 	at := func() [2]string { return [2]string{n.address(left), n.address(right)} }
-	former := at()
 	n.docker("restart", "--time", "1", left+".web.1")
 	n.back("one container restarted", left, right)
-	former = at()
+	former := at()
 	n.docker("stop", "--time", "1", left+".web.1", right+".web.1")
 	n.docker("start", right+".web.1", left+".web.1")
 	n.back("containers swapped by hand", left, right)
