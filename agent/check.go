@@ -103,10 +103,33 @@ func (r *run) exited(ctx context.Context, i instance, exit Exit) error {
 	}
 	failure := r.Host.failure(i.label(), i.ID)
 	failure.ExitCode, failure.Running = exit.Code, false
+	if exit.Code == 0 {
+		failure.ExitCode = r.restartedCode(ctx, i.ID)
+	}
 	return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Failure: failure,
-		Message: fmt.Sprintf("the container exited with code %d%s before it was ready", exit.Code, oom(failure)),
+		Message: fmt.Sprintf("the container exited with code %d%s before it was ready", failure.ExitCode, oom(failure)),
 		Hint:    "run its command locally, or `dokku-push run` one in the current release"}
 }
+
+// restartedCode is the exit code of a container that the engine says ended with 0. Where
+// it has been restarted meanwhile that is wrong: the engine forgets the code as it starts
+// it again, and it is the next end that tells.
+func (r *run) restartedCode(ctx context.Context, id string) int {
+	ctx = context.WithoutCancel(ctx)
+	for deadline := time.Now().Add(restartTold); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		c, err := r.Containers.Inspect(ctx, id)
+		if err != nil || c.ExitCode != 0 {
+			return c.ExitCode
+		}
+		if c.Restarts == 0 && !c.Running {
+			break
+		}
+	}
+	return 0
+}
+
+// restartTold is how long the next end of a restarted container is waited for.
+const restartTold = 3 * time.Second
 
 func oom(failure *api.Failure) string {
 	if failure.OOMKilled {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,13 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 			return
 		}
 		for _, image := range found.Items {
-			_, _ = engine.ImageRemove(ctx, image.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+			for _, reference := range slices.Concat(image.RepoTags, image.RepoDigests) { // never by its id: another test's app may have the same image
+				repository := strings.TrimPrefix(strings.TrimPrefix(reference, "dokku-push/"), "dokku/")
+				if repository, _, _ = strings.Cut(strings.ReplaceAll(repository, "@", ":"), ":"); repository != name {
+					continue
+				}
+				_, _ = engine.ImageRemove(ctx, reference, client.ImageRemoveOptions{PruneChildren: true})
+			}
 		}
 	}
 }

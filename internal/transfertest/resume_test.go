@@ -79,7 +79,7 @@ func TestNewProcessGoesOn(t *testing.T) {
 // has noticed that nothing more comes.
 func arrived(t *testing.T, s *store.Store) int64 {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		sums, err := filepath.Glob(filepath.Join(s.Dir, "apps/app/uploads/*.sum"))
 		if err != nil {
 			t.Fatal(err)
