@@ -353,12 +353,25 @@ func (h *Host) lastLines(id string, n int) []string {
 	return collected
 }
 
+const (
+	killed  = 137 // exit code of a process that SIGKILL ended
+	oomTold = 6   // looks at a killed container before its memory is believed innocent
+)
+
 // failure says what became of a container that was found wanting.
 func (h *Host) failure(label, id string) *api.Failure {
 	failure := &api.Failure{Container: label, LastLines: h.lastLines(id, 20)}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if c, err := h.Containers.Inspect(ctx, id); err == nil {
+	c, err := h.Containers.Inspect(ctx, id)
+	for range oomTold { // the engine hears of the kernel's kill a moment after the end
+		if err != nil || c.ExitCode != killed || c.OOMKilled {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+		c, err = h.Containers.Inspect(ctx, id)
+	}
+	if err == nil {
 		failure.ExitCode, failure.OOMKilled, failure.Running = c.ExitCode, c.OOMKilled, c.Running
 	}
 	return failure

@@ -122,41 +122,49 @@ func Words(entry Entry) []string {
 // Tick starts every entry of every app that is due in the minute of at. Of several
 // processes that call it for one minute, one does. It returns what could not be started.
 func Tick(ctx context.Context, h *agent.Host, at time.Time) error {
-	if first, err := claim(h.Places, at); err != nil || !first {
-		return err
-	}
 	apps, err := h.Settings.Apps()
 	if err != nil {
 		return fmt.Errorf("list the apps: %w", err)
 	}
+	var entries []Entry
 	var failures []error
 	for _, app := range apps {
-		if err := tickApp(ctx, h, app, at); err != nil {
-			failures = append(failures, err)
+		of, err := due(h, app, at)
+		entries, failures = append(entries, of...), append(failures, err)
+	}
+	if len(entries) == 0 {
+		return errors.Join(failures...) // a minute with nothing to do leaves no mark
+	}
+	if first, err := claim(h.Places, at); err != nil || !first {
+		return errors.Join(append(failures, err)...)
+	}
+	for _, entry := range entries {
+		if _, err := Run(ctx, h, entry); err != nil {
+			failures = append(failures, fmt.Errorf("cron %s of %s: %w", entry.ID, entry.App, err))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-func tickApp(ctx context.Context, h *agent.Host, app string, at time.Time) error {
+// due lists an app's entries of a minute.
+func due(h *agent.Host, app string, at time.Time) ([]Entry, error) {
 	entries, err := Entries(h, app)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	var list []Entry
 	var failures []error
 	for _, entry := range entries {
 		schedule, err := Parse(entry.Schedule)
-		if err == nil && (entry.Maintenance || !schedule.Due(at)) {
-			continue
-		}
-		if err == nil {
-			_, err = Run(ctx, h, entry)
-		}
 		if err != nil {
 			failures = append(failures, fmt.Errorf("cron %s of %s: %w", entry.ID, app, err))
+			continue
+		}
+		if !entry.Maintenance && schedule.Due(at) {
+			list = append(list, entry)
 		}
 	}
-	return errors.Join(failures...)
+	return list, errors.Join(failures...)
 }
 
 // claim tells the first that asks for a minute from all others. The files of minutes that

@@ -221,7 +221,15 @@ func TestOutOfMemory(t *testing.T) {
 		exit := w.Wait(t.Context(), id)
 		must(t, w.Start(t.Context(), id))
 		end := wait(t, exit)
-		if c, err := w.Inspect(t.Context(), id); err != nil || !c.OOMKilled || end.Code != 137 {
+		c, err := w.Inspect(t.Context(), id)
+		for range 100 { // the engine hears of the kernel's kill a moment after the end
+			if err != nil || c.OOMKilled {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+			c, err = w.Inspect(t.Context(), id)
+		}
+		if err != nil || !c.OOMKilled || end.Code != 137 {
 			t.Errorf("%s: %+v, %v (%+v)", name, end, err, c)
 		}
 	}
@@ -350,7 +358,7 @@ func TestCommit(t *testing.T) {
 			t.Errorf("%s: the image runs as %q", name, out.String())
 		}
 	}
-	dangling, err := exec.Command("docker", "images", "-q", "--no-trunc", "--filter", "dangling=true", "--filter", "label=dokku_phase_script=predeploy").Output()
+	dangling, err := exec.Command("docker", "images", "-q", "--no-trunc", "--filter", "dangling=true", "--filter", "label=dokku_phase_script=predeploy", "--filter", "label=dkp-docker="+w.repository).Output()
 	must(t, err)
 	if len(dangling) > 0 {
 		t.Errorf("commits with the app's env are left: %s", dangling)

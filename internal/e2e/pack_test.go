@@ -55,6 +55,16 @@ func TestPack(t *testing.T) {
 	dokku(t, h, 3, "run", app, "sh", "-c", "'exit 3'")
 	dokku(t, h, 0, "config:unset", "--no-restart", app, "COLOUR")
 
+	project := filepath.Join(dir, "project.toml")
+	if err := os.WriteFile(project, []byte("[_]\nschema-version = \"0.2\"\n\n[io.buildpacks]\nexclude = [\"*.md\"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if plan := planned(t, h, dir, app); !strings.Contains(strings.Join(plan.Decided, "\n"), "project.toml: io.buildpacks.exclude") {
+		t.Errorf("the plan does not name project.toml: %q", plan.Decided)
+	}
+	if err := os.Remove(project); err != nil {
+		t.Fatal(err)
+	}
 	again := pushed(t, h.Push(t, dir, "--app", app))
 	if !strings.Contains(again.Stderr, "nothing to do") || !strings.Contains(again.Stderr, "tools: kept from the last build") {
 		t.Errorf("an unchanged push says:\n%s", again.Stderr)
