@@ -7,13 +7,23 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 )
 
 const opDrift = "look for drift"
+
+// What is found is looked at again after a pause: what one look finds and the next does
+// not was not drift but the watch at work. An app at which somebody always is, is judged
+// by the last of so many looks.
+const (
+	driftPause = 150 * time.Millisecond
+	driftLooks = 100
+)
 
 // pointing is a Traffic that can tell where it leads.
 type pointing interface {
@@ -58,14 +68,8 @@ func (h *Host) Drift(ctx context.Context, app string) (api.Drift, error) {
 		drift.Findings = leftoverDrift(left)
 		return drift, nil
 	}
-	if err := h.quiet(app); err != nil {
-		return drift, err
-	}
-	o, err := h.look(ctx, app)
+	o, err := h.settled(ctx, app)
 	if err != nil {
-		return drift, err
-	}
-	if err := h.quiet(app); err != nil { // one may have begun meanwhile
 		return drift, err
 	}
 	if o.record != nil {
@@ -75,16 +79,50 @@ func (h *Host) Drift(ctx context.Context, app string) (api.Drift, error) {
 	return drift, nil
 }
 
-// quiet is an error while the app is being deployed.
-func (h *Host) quiet(app string) error {
+// settled looks until nothing is found, or twice the same with nobody at the app.
+func (h *Host) settled(ctx context.Context, app string) (observed, error) {
+	var former []api.DriftFinding
+	for looks := 1; ; looks++ {
+		o, quiet, err := h.lookQuietly(ctx, app)
+		if err != nil {
+			return o, err
+		}
+		found := o.drift()
+		if len(found) == 0 || looks == driftLooks || quiet && looks > 1 && reflect.DeepEqual(found, former) {
+			return o, nil
+		}
+		former = found
+		select {
+		case <-ctx.Done():
+			return o, context.Cause(ctx)
+		case <-time.After(driftPause):
+		}
+	}
+}
+
+// lookQuietly looks while no deploy of the app runs, and tells whether nobody else, such as
+// the watch, was at the app.
+func (h *Host) lookQuietly(ctx context.Context, app string) (o observed, quiet bool, err error) {
+	if _, err = h.quiet(app); err != nil {
+		return o, false, err
+	}
+	if o, err = h.look(ctx, app); err != nil {
+		return o, false, err
+	}
+	quiet, err = h.quiet(app) // one may have begun meanwhile
+	return o, quiet, err
+}
+
+// quiet tells whether nobody is at the app. It is an error while the app is being deployed.
+func (h *Host) quiet(app string) (bool, error) {
 	holder, err := h.Ledger.Holder(app)
 	if err != nil {
-		return fmt.Errorf("look at the deploy lock of %s: %w", app, err)
+		return false, fmt.Errorf("look at the deploy lock of %s: %w", app, err)
 	}
 	if holder == nil || holder.Request == "" {
-		return nil
+		return holder == nil, nil
 	}
-	return api.Errorf(api.Locked, opDrift, "%s is being deployed: %s", app, describeLock(holder)).WithHint("ask again when it is done")
+	return false, api.Errorf(api.Locked, opDrift, "%s is being deployed: %s", app, describeLock(holder)).WithHint("ask again when it is done")
 }
 
 // look reads everything that drift is judged by.
