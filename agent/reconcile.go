@@ -243,16 +243,14 @@ func (h *Host) Mend(ctx context.Context, app string, restore bool) error {
 const mostStarts = 4
 
 // restore starts the containers of an app's current release that do not run. An app that
-// was stopped (ps:stop) stays so. One that is being deployed is its deploy's.
+// was stopped (ps:stop) stays so. One that is being deployed is its deploy's; whoever else
+// is at the app, such as the watch that leads traffic, has gone in a moment.
 func (h *Host) restore(ctx context.Context, app string) error {
 	if h.Exists(app) != nil {
 		return nil
 	}
-	lock, _, err := h.Ledger.Lock(app, api.Lock{Key: "watch", PID: ownPID(), Since: time.Now()})
-	if err != nil || lock == nil {
-		return err
-	}
-	if err := errors.Join(h.restoreLocked(ctx, app), lock.Unlock()); err != nil {
+	err := h.withLock(ctx, app, Caller{Name: "watch"}, 0, func(ctx context.Context) error { return h.restoreLocked(ctx, app) })
+	if err != nil && api.AsError(err).Code != api.Locked {
 		return fmt.Errorf("start what did not come back of %s: %w", app, err)
 	}
 	return nil

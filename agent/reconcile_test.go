@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -117,6 +118,23 @@ func TestMend(t *testing.T) {
 			t.Errorf("ps/restore=%q: it is %s, want %s", restore, one.Status, want)
 		}
 		wantLeads(t, w, one.Address)
+	}
+}
+
+// TestMendWaits: after an engine restart the watch leads traffic and starts what did not come
+// back at the same time, and neither is left out because the other holds the lock.
+func TestMendWaits(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	w.move(t, app+".web.1", "")
+	w.process(0).run(func(h *agent.Host) {
+		lock, _, err := h.Ledger.Lock(app, api.Lock{Key: "watch", PID: 1, Since: time.Now()})
+		must(t, err)
+		time.AfterFunc(300*time.Millisecond, func() { _ = lock.Unlock() })
+		must(t, h.Mend(context.Background(), app, true))
+	})
+	if one, _ := w.find(app + ".web.1"); !one.Running {
+		t.Error("what did not come back was not started")
 	}
 }
 
