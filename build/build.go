@@ -5,6 +5,7 @@ package build
 
 import (
 	"context"
+	"maps"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -19,6 +20,11 @@ type Request struct {
 	Name     string // the app's name
 	Revision string // commit id, empty when there is none
 	OS, Arch string // what the host runs, in Go's words
+	// Labels are for the image, beside those that every builder puts on it.
+	Labels map[string]string
+	// Frontend is further attributes for BuildKit's Dockerfile frontend, in its own words;
+	// other builders have no use for it.
+	Frontend map[string]string
 	// Output receives what the build prints, a line at a time. Never nil.
 	Output func(line string)
 }
@@ -37,12 +43,20 @@ type Builder interface {
 
 // Labels returns the labels that every builder puts on its image.
 func Labels(request Request, builder string) map[string]string {
-	labels := map[string]string{api.LabelBuilder: builder}
+	labels := map[string]string{}
+	maps.Copy(labels, request.Labels)
+	labels[api.LabelBuilder] = builder
 	if request.App.ProcfileText != "" {
 		labels[api.LabelProcfile] = request.App.ProcfileText
 	}
 	if request.App.AppJSONText != "" {
 		labels[api.LabelAppJSON] = request.App.AppJSONText
+	}
+	if request.App.ChecksText != "" {
+		labels[api.LabelChecks] = request.App.ChecksText
+	}
+	if request.App.NginxTemplate != "" {
+		labels[api.LabelNginx] = request.App.NginxTemplate
 	}
 	if request.Revision != "" {
 		labels[api.LabelRevision] = request.Revision

@@ -32,11 +32,7 @@ func Choose(app *manifest.App, fsys fs.FS) (name, why string, err error) {
 		}
 		return said, "named in dokku.hcl", nil
 	}
-	file := app.Build.Dockerfile.Path
-	if file == "" {
-		file = "Dockerfile"
-	}
-	file = path.Join(app.Build.Context, file)
+	file := Dockerfile(app)
 	if isFile(fsys, file) {
 		return "dockerfile", "there is a " + file, nil
 	}
@@ -45,6 +41,20 @@ func Choose(app *manifest.App, fsys fs.FS) (name, why string, err error) {
 	}
 	return "", "", api.Errorf(api.InvalidManifest, "choose the builder", "nothing says how to build this: there is no %s", file).
 		WithHint("write a Dockerfile, or put build { builder = \"static\" } into dokku.hcl for files or a compiled program")
+}
+
+// Dockerfile is where an app's Dockerfile is, relative to the project: where dokku.hcl
+// says, within the context; else in the app's own folder, which is the context's where
+// nothing else is said.
+func Dockerfile(app *manifest.App) string {
+	said := app.Build
+	switch {
+	case said.Dockerfile.Path != "":
+		return path.Join(said.Context, said.Dockerfile.Path)
+	case said.Dir != "":
+		return path.Join(said.Dir, "Dockerfile")
+	}
+	return path.Join(said.Context, "Dockerfile")
 }
 
 // forBuildpacks says why buildpacks should build a tree: the project names some, or it is

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -23,7 +24,8 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
-const base = "dkp-build-base:latest"
+// base is the name of the base image: each process has its own, and takes it away at its end.
+var base = fmt.Sprintf("dkp-build-base-%d:latest", os.Getpid())
 
 // bench is one project, one cache and the real engine.
 type bench struct {
@@ -33,6 +35,9 @@ type bench struct {
 	app     string
 	docker  *client.Client
 	request build.Request
+	getenv  func(string) (string, bool)
+	host    string // address of the engine; empty: from the environment
+	daemon  string // address of a BuildKit daemon; empty: the engine's own
 	lines   []string
 	ids     []string
 }
@@ -81,7 +86,7 @@ func (b *bench) loadBase() {
 	}
 	add(tar.Header{Name: "bin/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))}, program)
-	for _, applet := range []string{"sh", "cat", "echo", "ls", "sleep", "env", "head"} {
+	for _, applet := range []string{"sh", "cat", "echo", "ls", "sleep", "env", "head", "test"} {
 		add(tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	if err := w.Close(); err != nil {
@@ -124,7 +129,7 @@ func (b *bench) write(file, text string) {
 
 func (b *bench) try() (*build.Image, error) {
 	b.lines = nil
-	return Builder{CacheDir: b.cache}.Build(context.Background(), b.request)
+	return Builder{DockerHost: b.host, CacheDir: b.cache, Getenv: b.getenv, BuildKit: b.daemon}.Build(context.Background(), b.request)
 }
 
 func (b *bench) build() *build.Image {
@@ -154,6 +159,21 @@ func (b *bench) fails(want ...string) *api.Error {
 
 func (b *bench) printed(want string) bool {
 	return strings.Contains(strings.Join(b.lines, "\n"), want)
+}
+
+// cached tells that a step was not run again.
+func (b *bench) cached(step string) bool {
+	number := ""
+	for _, line := range b.lines {
+		name, rest, _ := strings.Cut(line, " ")
+		if strings.Contains(rest, step) {
+			number = name
+		}
+		if name == number && strings.HasPrefix(rest, "CACHED") {
+			return true
+		}
+	}
+	return false
 }
 
 // file reads a file out of an image.

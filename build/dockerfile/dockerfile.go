@@ -1,6 +1,7 @@
 // Package dockerfile builds a Dockerfile with the BuildKit inside the local
 // Docker engine and gives back the image as that engine stores it, down to the
-// bytes of its config. It does not push anything to a host, and it never uses
+// bytes of its config. Where a BuildKit daemon is named, that builds instead, and no
+// engine is needed. It does not push anything to a host, and it never uses
 // the engine's legacy builder.
 //
 // A built image is tagged dokku-push/APP:latest, because an engine's clean-up
@@ -15,8 +16,12 @@ package dockerfile
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
@@ -25,64 +30,121 @@ import (
 // Name is the builder's name in dokku.hcl and in the builder label.
 const Name = "dockerfile"
 
-// Builder builds with a Docker engine.
+// Builder builds with a Docker engine, or with a BuildKit daemon.
 type Builder struct {
 	DockerHost string // "unix:///var/run/docker.sock"; empty: from the environment, as docker does
 	CacheDir   string // exported layers, made when missing; nothing in it is precious
+	// BuildKit is the address of a BuildKit daemon, as BUILDKIT_HOST has it:
+	// "unix:///run/buildkit/buildkitd.sock", "docker-container://buildkitd". Empty: the
+	// engine's own BuildKit.
+	BuildKit string
+	// Getenv is where the build's secrets, the ssh-agent and GitHub's cache are found; nil:
+	// in this process's environment.
+	Getenv func(string) (string, bool)
 }
 
 var _ build.Builder = Builder{}
 
 // Build builds the Dockerfile of request.App. Its path is relative to the build
-// context. An engine that cannot be reached, a missing Dockerfile and a failing
-// step are api.BuildFailed; a build cut off by ctx is api.Cancelled.
+// context; where none is named, it is the one of the app's own folder. A daemon that cannot
+// be reached, a missing Dockerfile and a failing step are api.BuildFailed; a secret without
+// a value and a cache that this engine cannot write are api.Configuration; a build cut off
+// by ctx is api.Cancelled.
 func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image, error) {
-	source, err := locate(request)
+	j, err := b.prepare(request)
 	if err != nil {
 		return nil, err
 	}
-	store, err := openStore(b.CacheDir)
-	if err != nil {
-		return nil, api.Errorf(api.BuildFailed, "build", "open the layer cache: %w", err).
-			WithHint("the cache folder is %s; it may be deleted at any time", b.CacheDir)
+	if b.BuildKit != "" {
+		return b.buildByDaemon(ctx, j)
 	}
-	engine, err := connect(ctx, b.DockerHost)
+	store, engine, err := b.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer engine.close()
-
-	id, err := engine.solve(ctx, request, source)
-	if err != nil {
+	if err := j.checkPlatform(ctx, engine.buildkit); err != nil {
 		return nil, err
 	}
-	return engine.take(ctx, store, id, request)
+	if err := engine.checkExport(ctx, j); err != nil {
+		return nil, err
+	}
+	return engine.build(ctx, store, j)
+}
+
+// build builds and takes the image. One that the engine has lost in between is built
+// again, from the cache: whoever removes the last name of an image just then, such as
+// another build with the same result, takes it away under this one.
+func (e *engine) build(ctx context.Context, store *store, j *job) (image *build.Image, err error) {
+	for range 3 {
+		var id string
+		if id, err = e.solve(ctx, j); err != nil {
+			return nil, err
+		}
+		if image, err = e.take(ctx, store, id, ImageName(j.request.Name), j.request); !errdefs.IsNotFound(err) {
+			return image, err
+		}
+	}
+	return nil, err
 }
 
 // Export takes an image out of the engine that another builder has left there under the
 // tag of ImageName. id is its config digest; who does not know it gives none, and the
 // engine sends what this machine lacks of it each time. Errors are as Build's.
 func (b Builder) Export(ctx context.Context, id string, request build.Request) (*build.Image, error) {
-	store, err := openStore(b.CacheDir)
+	return b.export(ctx, id, ImageName(request.Name), request)
+}
+
+// ErrNoImage is what ExportNamed returns, wrapped, for a name that the engine does not know.
+var ErrNoImage = errors.New("the engine has no image of that name")
+
+// ExportNamed takes an image out of the engine by any name that it has there. Errors are
+// as Build's.
+func (b Builder) ExportNamed(ctx context.Context, name string, request build.Request) (*build.Image, error) {
+	docker, err := Docker(ctx, b.DockerHost)
 	if err != nil {
-		return nil, api.Errorf(api.BuildFailed, "build", "open the layer cache: %w", err).
-			WithHint("the cache folder is %s; it may be deleted at any time", b.CacheDir)
+		return nil, err
 	}
-	engine, err := connect(ctx, b.DockerHost)
+	_, err = docker.ImageInspect(ctx, name)
+	_ = docker.Close() // nothing was written that could be lost
+	if errdefs.IsNotFound(err) {
+		return nil, api.Errorf(api.BuildFailed, "take the image "+name+" from the engine", "%w", ErrNoImage).
+			WithHint("docker images lists what it has")
+	}
+	return b.export(ctx, "", name, request) // what else is wrong with the engine it says better
+}
+
+func (b Builder) export(ctx context.Context, id, tag string, request build.Request) (*build.Image, error) {
+	store, engine, err := b.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer engine.close()
-	return engine.take(ctx, store, id, request)
+	return engine.take(ctx, store, id, tag, request)
 }
 
-// take gives a built image in the form that is sent.
-func (e *engine) take(ctx context.Context, s *store, id string, request build.Request) (*build.Image, error) {
-	image, err := e.image(ctx, s, id, ImageName(request.Name))
+// open opens the layer cache and reaches the engine.
+func (b Builder) open(ctx context.Context) (*store, *engine, error) {
+	store, err := openStore(b.CacheDir)
+	if err != nil {
+		return nil, nil, api.Errorf(api.BuildFailed, "build", "open the layer cache: %w", err).
+			WithHint("the cache folder is %s; it may be deleted at any time", b.CacheDir)
+	}
+	engine, err := connect(ctx, b.DockerHost)
+	return store, engine, err
+}
+
+// take gives an image of the engine in the form that is sent.
+func (e *engine) take(ctx context.Context, s *store, id, tag string, request build.Request) (*build.Image, error) {
+	image, err := e.image(ctx, s, id, tag)
 	if err != nil {
 		return nil, e.explain(ctx, "take the image from the engine", err)
 	}
-	if err := checkPlatform(image, request); err != nil {
+	config, err := image.parsedConfig()
+	if err != nil {
+		return nil, api.Errorf(api.BuildFailed, "build", "read the image's config: %w", err)
+	}
+	if err := fits(config, request); err != nil {
 		return nil, err
 	}
 	s.trim(image)
@@ -101,9 +163,8 @@ type source struct {
 
 // locate finds context and Dockerfile, both inside the project.
 func locate(request build.Request) (source, error) {
-	said := request.App.Build
-	contextPath := orDefault(said.Context, ".")
-	path := filepath.Join(contextPath, orDefault(said.Dockerfile.Path, "Dockerfile"))
+	contextPath := orDefault(request.App.Build.Context, ".")
+	path := build.Dockerfile(request.App)
 	for _, p := range []string{contextPath, path} {
 		if !filepath.IsLocal(p) {
 			return source{}, api.Errorf(api.BuildFailed, "build", "%s is outside of the project", p).
@@ -130,13 +191,9 @@ func orDefault(value, other string) string {
 	return value
 }
 
-// checkPlatform refuses an image that the host cannot run: an engine may answer
+// fits refuses an image that the host cannot run: an engine may answer
 // a FROM with a local image of another platform.
-func checkPlatform(image *engineImage, request build.Request) error {
-	config, err := image.parsedConfig()
-	if err != nil {
-		return api.Errorf(api.BuildFailed, "build", "read the image's config: %w", err)
-	}
+func fits(config *v1.ConfigFile, request build.Request) error {
 	if config.OS != request.OS || config.Architecture != request.Arch {
 		return api.Errorf(api.BuildFailed, "build", "the image is for %s/%s, the host runs %s/%s",
 			config.OS, config.Architecture, request.OS, request.Arch).

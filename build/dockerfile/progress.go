@@ -2,6 +2,8 @@ package dockerfile
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ type step struct {
 	name    string // "[2/3] RUN make"
 	shown   bool
 	ended   bool
-	partial string // what it printed after its last newline
+	partial map[int]string // what it printed on each stream after its last newline
 	err     string
 }
 
@@ -50,7 +52,7 @@ func (p *progress) show(status *buildkit.SolveStatus) {
 func (p *progress) step(id digest.Digest) *step {
 	s := p.steps[id]
 	if s == nil {
-		s = &step{number: len(p.steps) + 1, name: id.String()}
+		s = &step{number: len(p.steps) + 1, name: id.String(), partial: map[int]string{}}
 		p.steps[id] = s
 	}
 	return s
@@ -82,8 +84,8 @@ func (p *progress) showEnd(vertex *buildkit.Vertex) {
 	switch {
 	case vertex.Error != "":
 		s.err = vertex.Error
-		// A step that others' failure cancelled is not the culprit.
-		if p.failed == nil && !strings.Contains(vertex.Error, "context canceled") {
+		// A step that others' failure cancelled is not the culprit, nor a cache that is not there.
+		if p.failed == nil && !strings.Contains(vertex.Error, "context canceled") && !strings.HasPrefix(vertex.Name, "importing cache manifest") {
 			p.failed = s
 		}
 		p.output(fmt.Sprintf("#%d ERROR %s", s.number, vertex.Error))
@@ -104,19 +106,21 @@ func took(vertex *buildkit.Vertex) string {
 
 func (p *progress) showLog(log *buildkit.VertexLog) {
 	s := p.step(log.Vertex)
-	lines := strings.Split(s.partial+string(log.Data), "\n")
-	s.partial = lines[len(lines)-1]
+	lines := strings.Split(s.partial[log.Stream]+string(log.Data), "\n")
+	s.partial[log.Stream] = lines[len(lines)-1]
 	for _, line := range lines[:len(lines)-1] {
 		p.output(fmt.Sprintf("#%d %s", s.number, strings.TrimSuffix(line, "\r")))
 	}
 }
 
-// flush shows a last line without a newline.
+// flush shows last lines without a newline.
 func (p *progress) flush(s *step) {
-	if s.partial != "" {
-		p.output(fmt.Sprintf("#%d %s", s.number, s.partial))
-		s.partial = ""
+	for _, stream := range slices.Sorted(maps.Keys(s.partial)) {
+		if s.partial[stream] != "" {
+			p.output(fmt.Sprintf("#%d %s", s.number, s.partial[stream]))
+		}
 	}
+	clear(s.partial)
 }
 
 // end shows what steps printed that never ended.

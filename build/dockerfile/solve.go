@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -18,30 +19,20 @@ import (
 	"github.com/dokku-push/dokku-push/build"
 )
 
-// solve runs the build and returns the image's id.
-func (e *engine) solve(ctx context.Context, request build.Request, from source) (string, error) {
-	options, err := solveOptions(request, from)
+// solve runs the build in the engine and returns the image's id.
+func (e *engine) solve(ctx context.Context, j *job) (string, error) {
+	options, err := solveOptions(j)
 	if err != nil {
 		return "", api.Errorf(api.BuildFailed, "build", "read the build context: %w", err)
 	}
-	statuses := make(chan *buildkit.SolveStatus)
-	story := newProgress(request.Output)
-	printed := make(chan struct{})
-	go func() {
-		defer close(printed)
-		for status := range statuses {
-			story.show(status)
-		}
-		story.end()
-	}()
-	response, err := e.buildkit.Solve(ctx, nil, options, statuses) // closes statuses
-	<-printed
+	options.Exports = []buildkit.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": ImageName(j.request.Name)}}}
+	built, err := j.solve(ctx, e.buildkit, options)
 	if err != nil {
-		return "", failure(ctx, err, story, request, from)
+		return "", err
 	}
-	id := response.ExporterResponse["containerimage.config.digest"]
+	id := built.config
 	if id == "" { // engines without the containerd store name only this one, and it is the id
-		id = response.ExporterResponse["containerimage.digest"]
+		id = built.manifest
 	}
 	if !strings.HasPrefix(id, "sha256:") {
 		return "", api.Errorf(api.BuildFailed, "build", "the engine did not say which image it built")
@@ -49,10 +40,11 @@ func (e *engine) solve(ctx context.Context, request build.Request, from source) 
 	return id, nil
 }
 
-// solveOptions says what docker build would. .dockerignore and
+// solveOptions says what docker build would, but for where the image goes. .dockerignore and
 // Dockerfile.dockerignore are read by the frontend inside BuildKit, which then
 // asks for nothing that they leave out.
-func solveOptions(request build.Request, from source) (buildkit.SolveOpt, error) {
+func solveOptions(j *job) (buildkit.SolveOpt, error) {
+	request, from := j.request, j.from
 	contextFS, err := fsutil.NewFS(from.context)
 	if err != nil {
 		return buildkit.SolveOpt{}, err
@@ -74,6 +66,7 @@ func solveOptions(request build.Request, from source) (buildkit.SolveOpt, error)
 	for name, value := range build.Labels(request, Name) {
 		attributes["label:"+name] = value
 	}
+	maps.Copy(attributes, request.Frontend)
 	// The key lets BuildKit ask only for files that changed since the last
 	// build of this folder.
 	key := sha256.Sum256(fmt.Appendf(nil, "dokku-push %s %s", request.Name, from.context))
@@ -82,11 +75,9 @@ func solveOptions(request build.Request, from source) (buildkit.SolveOpt, error)
 		FrontendAttrs: attributes,
 		LocalMounts:   map[string]fsutil.FS{"context": contextFS, "dockerfile": folderFS},
 		SharedKey:     hex.EncodeToString(key[:]),
-		Session:       []session.Attachable{registryLogins()},
-		Exports: []buildkit.ExportEntry{{
-			Type:  "moby",
-			Attrs: map[string]string{"name": ImageName(request.Name)},
-		}},
+		Session:       j.session,
+		CacheImports:  j.imports,
+		CacheExports:  j.exports,
 	}, nil
 }
 

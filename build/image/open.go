@@ -1,11 +1,10 @@
-// Package image opens images that exist already: in a registry, in an OCI layout folder
-// or in a docker-save archive. Its builder deploys one as it is; build/static lays
-// files on one.
 package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,53 +14,14 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/dokku-push/dokku-push/api"
-	"github.com/dokku-push/dokku-push/build"
 )
 
 // maxDepth is how many indexes may stand within each other before an image.
 const maxDepth = 2
-
-// Builder builds nothing: it finds the image that the project names.
-type Builder struct{}
-
-var _ build.Builder = Builder{}
-
-// Build finds request.App.Build.Image, which is resolved to a digest: what a tag names
-// now is what is deployed. Its labels tell what runs where the project has no Procfile
-// of its own. Layers of a registry's image are read when they are sent, and only as
-// long as ctx lasts. Errors are api.BuildFailed.
-func (Builder) Build(ctx context.Context, request build.Request) (*build.Image, error) {
-	reference := request.App.Build.Image
-	if reference == "" {
-		return nil, api.Errorf(api.InvalidManifest, "build", "no image is named").WithHint("use --image REF, or build { image = \"…\" } in dokku.hcl")
-	}
-	found, err := Open(ctx, request.Dir, reference, v1.Platform{OS: request.OS, Architecture: request.Arch})
-	if err != nil {
-		return nil, err
-	}
-	id, err := found.ConfigName()
-	if err != nil {
-		return nil, api.Errorf(api.BuildFailed, "read the image "+reference, "%w", err)
-	}
-	config, err := found.ConfigFile()
-	if err != nil {
-		return nil, api.Errorf(api.BuildFailed, "read the image "+reference, "%w", err)
-	}
-	app := request.App
-	if app.Procfile == nil && app.ProcfileText == "" {
-		app.ProcfileText = config.Config.Labels[api.LabelProcfile]
-	}
-	if app.AppJSON == nil && app.AppJSONText == "" {
-		app.AppJSONText = config.Config.Labels[api.LabelAppJSON]
-	}
-	if digest, err := found.Digest(); err == nil {
-		request.Output(reference + " is " + digest.String())
-	}
-	return &build.Image{Image: found, ID: id.String()}, nil
-}
 
 // Open opens an image for a platform: a path (an OCI layout folder or a docker-save
 // archive), relative to dir, or else a registry reference. Errors are api.BuildFailed.
@@ -86,6 +46,10 @@ func wrongPlatform(base string, want v1.Platform, have []string) error {
 }
 
 func find(ctx context.Context, dir, base string, platform v1.Platform) (v1.Image, error) {
+	if strings.HasPrefix(base, DaemonPrefix) {
+		return nil, api.Errorf(api.BuildFailed, "open the image "+base, "an image of the local engine cannot be used here").
+			WithHint("write it into an archive: docker save -o base.tar %s", strings.TrimPrefix(base, DaemonPrefix))
+	}
 	full := base
 	if !filepath.IsAbs(base) {
 		full = filepath.Join(dir, base)
@@ -122,7 +86,7 @@ func pull(ctx context.Context, base string, platform v1.Platform) (v1.Image, err
 	descriptor, err := remote.Get(reference, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain))
 	if err != nil {
 		return nil, api.Errorf(api.BuildFailed, "get the image "+base, "%w", err).
-			WithHint("is the name right, can the registry be reached, does it need docker login?")
+			WithHint("is the name right, can the registry be reached, does it need docker login? An image of the local engine is %s%s", DaemonPrefix, base)
 	}
 	if !descriptor.MediaType.IsIndex() {
 		image, err := descriptor.Image()
@@ -136,6 +100,13 @@ func pull(ctx context.Context, base string, platform v1.Platform) (v1.Image, err
 		return nil, api.Errorf(api.BuildFailed, "read the image "+base, "%w", err)
 	}
 	return choose(base, index, platform)
+}
+
+// absent tells that a registry answered, and has no such image for this caller: of a
+// repository that does not exist some say that a password is needed.
+func absent(err error) bool {
+	answer, ok := errors.AsType[*transport.Error](err)
+	return ok && (answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
 }
 
 // choose takes the image for platform out of an index. An index of one image

@@ -21,6 +21,8 @@ const lateOutput = 10 * time.Second
 // making is cut off would stay behind without a name; here it is made, and then removed.
 type engine struct {
 	*client.Client
+	memory int64 // bytes that each container may use; 0: no limit
+	shares int64 // of the processor, beside 1024 of any other container; 0: as any other
 
 	mu   sync.Mutex
 	read map[string]chan struct{} // by container: closed when all output was read
@@ -39,10 +41,20 @@ func (e *engine) whole(id string) chan struct{} {
 	return e.read[id]
 }
 
-// ContainerCreate is not cut off: pack removes what it knows of.
+// ContainerCreate is not cut off: pack removes what it knows of. What the container may
+// use of the machine is said here, for pack has no word for it.
 func (e *engine) ContainerCreate(ctx context.Context, options client.ContainerCreateOptions) (client.ContainerCreateResult, error) {
 	if err := ctx.Err(); err != nil {
 		return client.ContainerCreateResult{}, err
+	}
+	if options.HostConfig == nil {
+		options.HostConfig = &container.HostConfig{}
+	}
+	if e.memory > 0 {
+		options.HostConfig.Memory, options.HostConfig.MemorySwap = e.memory, e.memory
+	}
+	if e.shares > 0 {
+		options.HostConfig.CPUShares = e.shares
 	}
 	return e.Client.ContainerCreate(context.WithoutCancel(ctx), options)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -192,14 +193,43 @@ func TestBuild(t *testing.T) {
 		t.Errorf("a changed line changed %d layers, want 1", count)
 	}
 
-	// From nothing, elsewhere: the same image as at first.
+	// From nothing, elsewhere, from files of another day: the same image as at first.
 	testkit.Edit(t, b.dir, "www/cgi-bin/index.cgi", "second", "first")
+	b.move()
 	b.tidy()
 	b.builder.CacheDir = t.TempDir()
 	if fresh := b.build(); fresh.ID != first.ID {
 		t.Errorf("without a cache the tree gave %s, before %s", fresh.ID, first.ID)
 	}
 	b.runs(first)
+	folder := t.TempDir()
+	bills, err := build.WriteSBOM(first, folder)
+	if err != nil || !slices.Contains(bills, "dokku-push_hello/sbom.cdx.json") {
+		t.Errorf("the bills of materials: %q, %v", bills, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(folder, "dokku-push_hello", "sbom.cdx.json")); err != nil || !strings.Contains(string(text), "CycloneDX") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// move takes the app to another folder, where its files are a day older.
+func (b *bench) move() {
+	b.t.Helper()
+	dir := filepath.Join(b.t.TempDir(), "elsewhere")
+	if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+		b.t.Fatal(err)
+	}
+	yesterday := time.Now().Add(-24 * time.Hour)
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = os.Chtimes(path, yesterday, yesterday)
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.dir = dir
 }
 
 // runs looks into the image with the engine: what is in its environment and files.

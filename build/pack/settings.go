@@ -55,7 +55,7 @@ func (b Builder) settle(request build.Request, said *story) (cnb.BuildOptions, e
 	}
 	settings := cnb.BuildOptions{
 		Builder: builderOf(request), RunImage: request.App.Build.Pack.RunImage,
-		AppPath: dir, RelativeBaseDir: request.Dir, ProjectDescriptorBaseDir: request.Dir, ProjectDescriptor: descriptor,
+		AppPath: dir, RelativeBaseDir: request.Dir, ProjectDescriptorBaseDir: filepath.Join(request.Dir, request.App.Folder), ProjectDescriptor: descriptor,
 		Image: dockerfile.ImageName(request.Name), Buildpacks: buildpacks.buildpacks, Env: b.env(request),
 		PullPolicy: image.PullIfNotPresent,
 		// What the project names is trusted as a Dockerfile's base image is. Otherwise pack
@@ -123,7 +123,7 @@ func descriptorOf(request build.Request, dir string, said *story) (types.Descrip
 	var descriptor types.Descriptor
 	if request.App.Project != nil {
 		var err error
-		if descriptor, err = project.ReadProjectDescriptor(filepath.Join(request.Dir, "project.toml"), said); err != nil {
+		if descriptor, err = project.ReadProjectDescriptor(filepath.Join(request.Dir, request.App.Folder, "project.toml"), said); err != nil {
 			return descriptor, api.Errorf(api.InvalidManifest, "read project.toml", "%w", err)
 		}
 	}

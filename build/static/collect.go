@@ -27,6 +27,7 @@ type file struct {
 	name string // relative to the folder, with slashes
 	mode fs.FileMode
 	link string // target of a symlink
+	size int64  // bytes of a file
 }
 
 // collector walks a folder in byte order of its parts.
@@ -126,6 +127,9 @@ func (c *collector) add(name string, entry fs.DirEntry) error {
 			WithHint("remove it, or name it in %s", ignoreFiles[0])
 	}
 	f := file{name: name, mode: info.Mode()}
+	if info.Mode().IsRegular() {
+		f.size = info.Size()
+	}
 	if info.Mode().Type() == fs.ModeSymlink {
 		if f.link, err = c.root.Readlink(name); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)

@@ -53,7 +53,7 @@ func (l *layer) Uncompressed() (io.ReadCloser, error) {
 }
 
 // pack writes the layer into the cache under its digest.
-func pack(ctx context.Context, cache string, from source, files []file, mediaType types.MediaType) (*layer, error) {
+func pack(ctx context.Context, cache string, from source, files []file, mediaType types.MediaType, said *story) (*layer, error) {
 	if cache == "" {
 		return nil, errors.New("no cache folder was named")
 	}
@@ -67,7 +67,7 @@ func pack(ctx context.Context, cache string, from source, files []file, mediaTyp
 	defer func() { _ = os.Remove(temp.Name()) }() // fails after the rename, as it should
 	l := &layer{mediaType: mediaType}
 	packed, unpacked := sha256.New(), sha256.New()
-	err = compress(ctx, io.MultiWriter(temp, packed), unpacked, from, files)
+	err = compress(ctx, io.MultiWriter(temp, packed), unpacked, from, files, said)
 	if err == nil {
 		l.size, err = temp.Seek(0, io.SeekCurrent)
 	}
@@ -91,13 +91,13 @@ func sum(h hash.Hash) v1.Hash {
 }
 
 // compress writes the layer's tar, gzipped, to w and the tar itself to plain.
-func compress(ctx context.Context, w, plain io.Writer, from source, files []file) error {
+func compress(ctx context.Context, w, plain io.Writer, from source, files []file, said *story) error {
 	zipped, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
 	archive := tar.NewWriter(io.MultiWriter(zipped, plain))
-	if err := writeFiles(ctx, archive, from, files); err != nil {
+	if err := writeFiles(ctx, archive, from, files, said); err != nil {
 		return err
 	}
 	if err := archive.Close(); err != nil {
@@ -109,7 +109,7 @@ func compress(ctx context.Context, w, plain io.Writer, from source, files []file
 // writeFiles writes the folders above and at dest, then the files. Folders are
 // named even where the base has them: Docker gives a folder that no layer names
 // a mode of its own choice.
-func writeFiles(ctx context.Context, archive *tar.Writer, from source, files []file) error {
+func writeFiles(ctx context.Context, archive *tar.Writer, from source, files []file, said *story) error {
 	root, err := os.OpenRoot(filepath.Join(from.context, from.dir))
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func writeFiles(ctx context.Context, archive *tar.Writer, from source, files []f
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := writeFile(archive, root, path.Join(dest, f.name), f); err != nil {
+		if err := writeFile(ctx, archive, root, path.Join(dest, f.name), f, said); err != nil {
 			return fmt.Errorf("pack %s: %w", f.name, err)
 		}
 	}
@@ -149,7 +149,7 @@ func header(name string, f file) *tar.Header {
 	return h
 }
 
-func writeFile(archive *tar.Writer, root *os.Root, name string, f file) error {
+func writeFile(ctx context.Context, archive *tar.Writer, root *os.Root, name string, f file, said *story) error {
 	h := header(name, f)
 	if h.Typeflag != tar.TypeReg {
 		return archive.WriteHeader(h)
@@ -170,7 +170,7 @@ func writeFile(archive *tar.Writer, root *os.Root, name string, f file) error {
 	if err := archive.WriteHeader(h); err != nil {
 		return err
 	}
-	if _, err := io.CopyN(archive, content, h.Size); err != nil {
+	if _, err := io.CopyN(archive, said.read(ctx, content), h.Size); err != nil {
 		return fmt.Errorf("it changed while it was read: %w", err)
 	}
 	return nil

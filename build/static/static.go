@@ -1,5 +1,6 @@
 // Package static lays the files of a folder, or a compiled program, on a base
-// image. It needs no Docker and runs nothing of what it packs. The same files
+// image. It needs no Docker and runs nothing of what it packs; a command of the
+// user's own may make the files first. The same files
 // on the same base give the same image to the byte, wherever and whenever they
 // are packed.
 package static
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"path/filepath"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -33,6 +35,9 @@ var epoch = time.Date(1980, time.January, 1, 0, 0, 1, 0, time.UTC)
 // Builder builds without Docker.
 type Builder struct {
 	CacheDir string // packed layers, made when missing; nothing in it is precious
+	// Getenv is where the values of the build's secrets come from, which make's output does
+	// not show. Nil: there are none.
+	Getenv func(string) (string, bool)
 }
 
 var _ build.Builder = Builder{}
@@ -55,11 +60,8 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 }
 
 func (b Builder) build(ctx context.Context, request build.Request) (v1.Image, error) {
-	from, err := locate(request)
-	if err != nil {
-		return nil, err
-	}
-	files, err := collect(ctx, from)
+	sources, cleanUp, err := b.sources(ctx, request)
+	defer cleanUp()
 	if err != nil {
 		return nil, err
 	}
@@ -71,20 +73,36 @@ func (b Builder) build(ctx context.Context, request build.Request) (v1.Image, er
 	if err != nil {
 		return nil, fmt.Errorf("read the base image: %w", err)
 	}
-	layer, err := pack(ctx, b.CacheDir, from, files, mediaType)
+	image := base
+	for _, from := range sources {
+		layer, err := b.lay(ctx, request, from, mediaType)
+		if err != nil {
+			return nil, err
+		}
+		image, err = mutate.Append(image, mutate.Addendum{
+			Layer:     layer,
+			MediaType: mediaType,
+			History:   v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "dokku-push static " + from.dest},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("lay the files on the base: %w", err)
+		}
+	}
+	return configure(image, request, sources[0].dest)
+}
+
+// lay makes a layer of the files of one place.
+func (b Builder) lay(ctx context.Context, request build.Request, from source, mediaType types.MediaType) (*layer, error) {
+	files, err := collect(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	layer, err := pack(ctx, b.CacheDir, from, files, mediaType, newStory(request.Output, files))
 	if err != nil {
 		return nil, err
 	}
 	request.Output(fmt.Sprintf("%d files and folders, %d bytes compressed, at %s", len(files), layer.size, from.dest))
-	image, err := mutate.Append(base, mutate.Addendum{
-		Layer:     layer,
-		MediaType: mediaType,
-		History:   v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "dokku-push static " + from.dest},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("lay the files on the base: %w", err)
-	}
-	return configure(image, request, from.dest)
+	return layer, nil
 }
 
 // configure writes what the app's image says beyond its base.
@@ -131,6 +149,16 @@ func locate(request build.Request) (source, error) {
 		return source{}, err
 	}
 	dir := orDefault(said.Dir, ".")
+	if said.Dir == "" && request.App.Build.Dir != "" { // the app's own folder, not all that is beside it
+		own, err := inside(request.Dir, request.App.Build.Dir)
+		if err != nil {
+			return source{}, err
+		}
+		if dir, err = filepath.Rel(context, own); err != nil {
+			return source{}, err
+		}
+		dir = filepath.ToSlash(dir)
+	}
 	if _, err := inside(context, dir); err != nil {
 		return source{}, err
 	}
