@@ -32,14 +32,14 @@ test: setup ## all tests, against the real engine, nginx, registry and sshd
 
 .PHONY: bench
 bench: setup ## what is claimed about speed, measured side by side: each benchmark prints its ratio
-	go test -run '^$$' -bench . -benchtime 20x ./agent
+	go test -run '^$$' -bench . -benchtime 20x ./agent ./triggers
 	go test -run '^$$' -bench . -benchtime 15x -timeout 30m ./bench
 
 SOAK ?= 10m
 .PHONY: faults soak
 faults: setup ## break a deploy everywhere: the whole matrix, in memory and on real parts
 	go test -count=1 -timeout 3h -v -run '^(TestFaults|TestPlugins)$$' ./agent -faults=all
-	go test -count=1 -timeout 6h -v -run '^(TestFaults|TestFaultsNginx)$$' ./internal/e2e -faults=all
+	go test -count=1 -timeout 2h -parallel 4 -v -run '^(TestFaults|TestFaultsNginx)$$' ./internal/e2e -faults=all
 
 soak: ## whatever may happen to some apps, in any order, broken at random, for SOAK=10m
 	go test -count=1 -timeout 0 -v -run '^TestScenario$$' ./agent -soak=$(SOAK)

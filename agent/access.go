@@ -13,7 +13,7 @@ import (
 // (PLUGIN-CONTRACT 2.6). Without such a plugin everybody with a key may.
 func (h *Host) May(ctx context.Context, by Caller, app string, command ...string) error {
 	if h.Walk.Has("user-auth") {
-		var said strings.Builder
+		var said limitedBuffer
 		args := append([]string{by.User, by.Name}, command...)
 		if err := h.trigger(ctx, "user-auth", args, Streams{Out: &said, Err: &said}); err != nil {
 			return (&api.Error{Code: api.Refused, Op: strings.Join(command[:1], ""), Message: "Access denied"}).
@@ -39,7 +39,7 @@ func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string,
 	if len(apps) == 0 || !h.Walk.Has("user-auth-app") {
 		return apps, nil
 	}
-	var answer strings.Builder
+	var answer limitedBuffer
 	args := append([]string{by.User, by.Name}, apps...)
 	if err := h.trigger(ctx, "user-auth-app", args, Streams{Out: &answer}); err != nil {
 		return nil, api.Errorf(api.Refused, "ask who may see which app", "%w", err)

@@ -24,9 +24,11 @@ type Host struct {
 	Proxy      Proxy
 	Traffic    Traffic
 	Walk       Walk
+	Services   Services // nil: no plugin runs any
 	Checker    Checker
 	Registries Registries
 	Blobs      Blobs
+	Signatures Signatures // nil: nothing that is signed is taken
 	Settings   SettingsStore
 	Ledger     Ledger
 	Version    string // of the agent program
@@ -109,6 +111,10 @@ type Containers interface {
 	Commit(ctx context.Context, ref, base string, labels map[string]string) (id string, err error)
 	// Events calls f for each container start and die until ctx ends or the engine is lost.
 	Events(ctx context.Context, f func(ContainerEvent)) error
+	// ReadFile reads a regular file of a container, which need not run; it follows no
+	// link. What is not there is ErrNotFound; what is no file, or has more bytes than
+	// most, is another error that says so.
+	ReadFile(ctx context.Context, ref, path string, most int64) ([]byte, error)
 	// Info says what the engine is.
 	Info(ctx context.Context) (EngineInfo, error)
 }
@@ -282,6 +288,13 @@ type Blobs interface {
 	// Listen offers one app's manifest to one pull of the engine, behind a
 	// password made for it.
 	Listen(ctx context.Context, app string) (Pull, error)
+	// Load receives an image archive (docker save, or an OCI layout as a tar) for an app's
+	// next deploy: the image of that name, of the engine's platform. On an error nothing
+	// of it is kept.
+	Load(ctx context.Context, app, name string, engine EngineInfo, from io.Reader) (api.Image, error)
+	// Tagged is the image that a client has sent for an app under a tag; ErrNotFound where
+	// there is none.
+	Tagged(app, tag string) (api.Image, error)
 	// Drop forgets the blobs of a manifest that the engine has now.
 	Drop(app, manifest string) error
 	// Forget removes all of an app.
@@ -308,10 +321,19 @@ type Registries interface {
 	Logout(ctx context.Context, server string) error
 }
 
+// ErrEnded is the cause with which a check's context ends because its container has
+// ended: the check has failed, and whom it names is told.
+var ErrEnded = errEnded{}
+
+type errEnded struct{}
+
+func (errEnded) Error() string { return "the container ended" }
+
 // Checker tells whether one container is ready.
 type Checker interface {
 	// Check returns nil as soon as every check passed, and an error that shows
-	// the last attempt of the one that did not. say receives each attempt.
+	// the last attempt of the one that did not. say receives each attempt. It does what
+	// the onFailure of a check says before it returns.
 	Check(ctx context.Context, probe Probe, say func(line string)) error
 }
 

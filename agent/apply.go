@@ -33,9 +33,13 @@ func (h *Host) Apply(ctx context.Context, c Change) (api.Verdict, error) {
 	if err := r.open(); err != nil {
 		return api.Verdict{}, err
 	}
+	// Before the lock, which may stop an older deploy, and again under it.
+	if err := r.arrives(); err != nil {
+		return r.conclude(api.Verdict{Error: api.AsError(err)})
+	}
 	lock, err := r.lock(ctx)
 	if err != nil {
-		return r.conclude(api.Verdict{Error: api.AsError(err)})
+		return r.conclude(failed(err))
 	}
 	verdict, err := r.conclude(r.transact(ctx))
 	if unlockErr := lock.Unlock(); err == nil && unlockErr != nil {
@@ -51,7 +55,7 @@ func (h *Host) Apply(ctx context.Context, c Change) (api.Verdict, error) {
 func (r *run) open() error {
 	c := r.change
 	begin := &Begin{App: c.App, Request: c.Request, Kind: string(c.Kind), Digest: DocumentDigest(c.Document),
-		Document: c.Document, By: c.By, PID: ownPID(), NewestWins: c.NewestWins}
+		Document: c.Document, By: c.By, PID: ownPID(), Born: born(ownPID()), NewestWins: c.NewestWins}
 	if err := r.journal.Write(Entry{Time: r.started, Begin: begin}); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
@@ -90,23 +94,30 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	if err := r.matches(ctx); err != nil {
 		return failed(err)
 	}
+	if err := r.arrives(); err != nil {
+		return failed(err)
+	}
 	if err := r.load(ctx); err != nil {
 		return failed(err)
 	}
-	if err := r.allowed(); err != nil {
+	if err := errors.Join(r.allowed(), r.returns()); err != nil {
 		return failed(err)
 	}
 	if same, err := r.unchanged(ctx); err != nil {
 		return failed(err)
 	} else if same {
-		return r.verdictFor(r.current, false)
+		return r.stays(ctx)
 	}
 	for _, s := range steps() {
 		if r.skips(s.name) {
 			continue
 		}
 		if err := r.perform(ctx, s); err != nil {
-			return r.takeBack(err)
+			verdict := r.takeBack(err)
+			if errors.Is(err, errUnchanged) && verdict.Error.Code != api.UndoFailed {
+				return r.stays(context.WithoutCancel(ctx))
+			}
+			return verdict
 		}
 	}
 	hooks := r.after(context.WithoutCancel(ctx))
@@ -130,7 +141,7 @@ func (r *run) allowed() error {
 
 // skips tells which steps a kind of change has no use for.
 func (r *run) skips(name string) bool {
-	return name == "release" && (r.change.Kind == Scale || r.change.Kind == Start)
+	return name == "release" && (r.change.Kind == Scale || r.change.Kind == Start) || name == "services" && !r.declaresServices()
 }
 
 // takeBack undoes everything begun and says what had failed.
@@ -155,12 +166,20 @@ func failed(err error) api.Verdict {
 	return api.Verdict{Error: api.AsError(err)}
 }
 
+// stays is the verdict where nothing was to be done.
+func (r *run) stays(ctx context.Context) api.Verdict {
+	if err := r.address(ctx); err != nil {
+		r.warn("%v", err)
+	}
+	return r.verdictFor(r.current, false)
+}
+
 func (r *run) verdictFor(record *Record, changed bool) api.Verdict {
 	verdict := api.Verdict{OK: true, Changed: changed, Release: record.Version, Built: record.Built, Run: record.Run}
 	if changed && r.current != nil {
 		verdict.Previous = r.current.Version
 	}
-	verdict.URLs = r.Host.urls(r.change.App, r.settings)
+	verdict.URLs = r.urls
 	return verdict
 }
 

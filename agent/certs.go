@@ -179,15 +179,7 @@ func (h *Host) SetCertificate(ctx context.Context, app string, by Caller, certif
 		{Path: filepath.Join(folder, requestFile), Text: certificate.Request, Mode: 0o644},
 	}
 	err := h.ChangeSite(ctx, app, by, SiteChange{Files: files, Settings: func(now *Settings) error {
-		if len(now.Ports) > 0 {
-			now.Ports = withTwins(now.Ports)
-		} else {
-			detected := strings.Fields(now.Properties["ports/map-detected"])
-			if len(detected) == 0 {
-				detected = []string{usualPort}
-			}
-			now.Properties["ports/map-detected"] = strings.Join(withTwins(detected), "\n")
-		}
+		withTLSPorts(now)
 		if domain != "" && !slices.Contains(now.Domains, domain) {
 			now.Domains = append(now.Domains, domain)
 		}
@@ -212,16 +204,46 @@ func (h *Host) RemoveCertificate(ctx context.Context, app string, by Caller) err
 		}
 	}
 	err = h.ChangeSite(ctx, app, by, SiteChange{Files: files, Settings: func(now *Settings) error {
-		now.Ports = withoutTwins(now.Ports)
-		detected := withoutTwins(strings.Fields(now.Properties["ports/map-detected"]))
-		setLines(now.Properties, "ports/map-detected", detected)
-		delete(now.Properties, "proxy/proxy-ssl-port")
+		withoutTLSPorts(now)
 		return nil
 	}})
 	if err != nil {
 		return err
 	}
 	return h.tellCertificate(ctx, app, by, "post-certs-remove")
+}
+
+// CertificateChanged is the core's part when a plugin has put a certificate in its place
+// by itself, or taken it away: the port map and the site follow what is there.
+func (h *Host) CertificateChanged(ctx context.Context, app string, by Caller) error {
+	return h.ChangeSite(ctx, app, by, SiteChange{Settings: func(now *Settings) error {
+		if h.hasTLS(app) {
+			withTLSPorts(now)
+		} else {
+			withoutTLSPorts(now)
+		}
+		return nil
+	}})
+}
+
+// withTLSPorts gives the ports of http theirs of https.
+func withTLSPorts(now *Settings) {
+	if len(now.Ports) > 0 {
+		now.Ports = withTwins(now.Ports)
+		return
+	}
+	detected := strings.Fields(now.Properties["ports/map-detected"])
+	if len(detected) == 0 {
+		detected = []string{usualPort}
+	}
+	now.Properties["ports/map-detected"] = strings.Join(withTwins(detected), "\n")
+}
+
+// withoutTLSPorts takes those of https away.
+func withoutTLSPorts(now *Settings) {
+	now.Ports = withoutTwins(now.Ports)
+	setLines(now.Properties, "ports/map-detected", withoutTwins(strings.Fields(now.Properties["ports/map-detected"])))
+	delete(now.Properties, "proxy/proxy-ssl-port")
 }
 
 // tellCertificate tells the plugins, and makes the site once more for what they changed.

@@ -20,7 +20,7 @@ const (
 	Deploy   Kind = "deploy"   // a release document
 	Rollback Kind = "rollback" // image, env and formation of an earlier release
 	Promote  Kind = "promote"  // the image that another app runs, with this app's own settings
-	Tag      Kind = "tag"      // an image tag that is on the host (tags:deploy)
+	Tag      Kind = "tag"      // an image by its name (tags:deploy, git:from-image)
 	Config   Kind = "config"   // the current release with the settings as they are now
 	Restart  Kind = "restart"
 	Rebuild  Kind = "rebuild"
@@ -41,6 +41,8 @@ type Change struct {
 	Release  int                 // Kind Rollback: vN, 0: last healthy before the current one
 	From     string              // Kind Promote: the other app
 	Image    string              // Kind Tag: the image's name
+	Pull     PullWhen            // Kind Tag: what is done where the engine lacks it
+	Author   string              // Kind Tag: "Name <address>" of whoever brings it
 	Scale    map[string]int      // Kind Scale
 	Process  string              // Kind Restart: only containers of this process type; empty: all
 	By       Caller
@@ -48,7 +50,9 @@ type Change struct {
 	RunURL   string
 	// NewestWins stops an older deploy of the same key that is still running or waiting.
 	NewestWins bool
-	State      string // the state hash that the change was planned for; empty: any
+	// Signed is the statement that came with what ships: kinds Deploy and Promote.
+	Signed *api.Signed
+	State  string // the state hash that the change was planned for; empty: any
 }
 
 var requestID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{7,63}$`)

@@ -63,15 +63,15 @@ func (r *run) checkOne(ctx context.Context, i *instance) error {
 	if i.Process == "web" {
 		i.Port = webPort(r.ports)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	checked := make(chan error, 1)
 	go func() {
 		checked <- r.Checker.Check(ctx, r.probe(*i), func(line string) { r.say(i.label(), "%s", line) })
 	}()
 	select {
 	case exit := <-r.exits[i.ID]:
-		stop()
+		stop(ended(exit))
 		<-checked
 		return r.exited(ctx, *i, exit)
 	case err := <-checked:
@@ -91,6 +91,15 @@ func (r *run) checkOne(ctx context.Context, i *instance) error {
 		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Message: err.Error(), Cause: err,
 			Failure: r.Host.failure(i.label(), i.ID), Hint: "the former release still serves; mend the app or its healthchecks in app.json"}
 	}
+}
+
+// ended is the cause with which a check ends whose container has; one that only nobody
+// watches any more may run still.
+func ended(exit Exit) error {
+	if exit.Err != nil {
+		return context.Canceled
+	}
+	return ErrEnded
 }
 
 // exitTold is how long after a failed check the engine may tell that the container ended.
@@ -140,7 +149,7 @@ func oom(failure *api.Failure) string {
 
 // probe puts together what there is to check of one container.
 func (r *run) probe(i instance) Probe {
-	probe := Probe{Process: i.Process, Index: i.Index, Container: i.ID, Address: i.Address, Port: i.Port, Wait: defaultWait}
+	probe := Probe{Process: i.Process, Index: i.Index, Container: i.ID, Address: i.Address, Port: i.Port, TLS: r.Host.hasTLS(r.change.App), Wait: defaultWait}
 	if seconds, err := strconv.Atoi(r.Host.inherit(r.settings).Properties["checks/default-wait"]); err == nil && seconds >= 0 {
 		probe.Wait = time.Duration(seconds) * time.Second
 	}

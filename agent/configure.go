@@ -15,9 +15,9 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
-// readFiles takes Procfile and app.json as the document has them.
+// readFiles takes Procfile, app.json and nginx.conf.sigil as the document has them.
 func (r *run) readFiles() error {
-	r.procfileText, r.appJSONText = r.document.Procfile, r.document.AppJSON
+	r.procfileText, r.appJSONText, r.templateText = r.document.Procfile, r.document.AppJSON, r.document.NginxTemplate
 	return r.parseFiles()
 }
 
@@ -115,7 +115,7 @@ func (r *run) target(ctx context.Context, before Settings) (Settings, error) {
 	if r.change.Kind == Rollback {
 		after.Env, after.Scale = maps.Clone(r.from.Settings.Env), maps.Clone(r.from.Settings.Scale)
 	}
-	after.Procfile, after.AppJSON, after.Template = r.procfileText, r.appJSONText, r.document.NginxTemplate
+	after.Procfile, after.AppJSON, after.Template = r.procfileText, r.appJSONText, r.templateText
 	if r.change.Kind.ships() {
 		if err := r.declare(ctx, &after); err != nil {
 			return after, err

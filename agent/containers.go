@@ -18,7 +18,7 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// The labels of an app's containers (PLUGIN-CONTRACT 6.2) and our own two.
+// The labels of an app's containers (PLUGIN-CONTRACT 6.2) and our own.
 const (
 	labelApp     = "com.dokku.app-name"
 	labelType    = "com.dokku.container-type"
@@ -26,6 +26,7 @@ const (
 	labelDyno    = "com.dokku.dyno"
 	labelRequest = "com.dokku-push.request"
 	labelHost    = "com.dokku-push.host"
+	labelCommit  = "com.dokku-push.commit" // of an image that a request has committed
 )
 
 // ID tells this host's containers from those of another one on the same engine.
@@ -126,6 +127,9 @@ func (r *run) start(ctx context.Context) error {
 	wanted := r.sortContainers(running)
 	if len(wanted) == 0 {
 		return nil
+	}
+	if err := r.fire(ctx, api.Precondition, "scheduler-deploy", scheduler, r.change.App, tag, r.change.Process); err != nil {
+		return err
 	}
 	if answer, err := r.ask(ctx, api.Precondition, "bind-external-ip", r.change.App); err != nil {
 		return err

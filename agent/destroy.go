@@ -31,7 +31,7 @@ func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
 	if err := h.fire(ctx, "pre-delete", app, tag); err != nil {
 		return err
 	}
-	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
+	err := h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
 		journal, err := h.beginDestroy(app, by)
 		if err != nil {
 			return err
@@ -44,6 +44,10 @@ func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
 		})
 		return errors.Join(err, journal.Close())
 	})
+	if err == nil {
+		err = h.fire(ctx, "cron-write")
+	}
+	return err
 }
 
 // beginDestroy notes in a new journal that the app is to go.
@@ -57,7 +61,7 @@ func (h *Host) beginDestroy(app string, by Caller) (Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	begin := Entry{Time: time.Now(), Begin: &Begin{App: app, Request: request, Kind: kindDestroy, By: by, PID: ownPID()}}
+	begin := Entry{Time: time.Now(), Begin: &Begin{App: app, Request: request, Kind: kindDestroy, By: by, PID: ownPID(), Born: born(ownPID())}}
 	if err = journal.Write(begin); err == nil {
 		err = journal.Write(destroyMark(stateBegin))
 	}

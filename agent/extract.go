@@ -56,9 +56,12 @@ func (r *run) overrideImage(ctx context.Context) error {
 	return r.becomes(ctx, image.ID, "deployed-app-image triggers")
 }
 
-// extract is step 3: core-post-extract gets the app's files in a folder, and what
-// it leaves there is what the release uses.
+// extract is step 3: a foreign image's files are read, core-post-extract gets the app's
+// files in a folder, and what it leaves there is what the release uses.
 func (r *run) extract(ctx context.Context) error {
+	if err := r.readImage(ctx); err != nil {
+		return err
+	}
 	if !r.Walk.Has("core-post-extract") {
 		return nil
 	}

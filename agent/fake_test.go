@@ -119,6 +119,23 @@ func (i images) Names(ctx context.Context, repository string) (found []string, e
 	return found, err
 }
 
+// Dangling lists the images without a name that carry every label.
+func (i images) Dangling(ctx context.Context, labels map[string]string) (found []agent.Image, err error) {
+	err = i.locked(ctx, "list the images without a name", func() error {
+		for _, id := range slices.Sorted(maps.Keys(i.images)) {
+			carries := !slices.Contains(slices.Collect(maps.Values(i.names)), id)
+			for key, value := range labels {
+				carries = carries && i.images[id].Labels[key] == value
+			}
+			if carries {
+				found = append(found, i.images[id])
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
 type containers struct {
 	agent.Containers
 	*process
@@ -276,14 +293,33 @@ func (c containers) Run(ctx context.Context, ref string, _ agent.Streams) (int, 
 }
 
 // Commit makes an image that is the base with another id.
-func (c containers) Commit(ctx context.Context, ref, base string, _ map[string]string) (id string, err error) {
+func (c containers) Commit(ctx context.Context, ref, base string, labels map[string]string) (id string, err error) {
 	err = c.locked(ctx, "commit", func() error {
 		image := c.images[base]
 		image.ID = base + "-after-" + ref
+		image.Labels = merged(image.Labels, labels)
 		c.images[image.ID], id = image, image.ID
 		return nil
 	})
 	return id, err
+}
+
+func (c containers) ReadFile(ctx context.Context, ref, path string, most int64) (content []byte, err error) {
+	err = c.locked(ctx, "read a file", func() error {
+		one, err := c.find(ref)
+		if err != nil {
+			return err
+		}
+		text, there := c.files[one.Image][path]
+		if !there {
+			return fmt.Errorf("%s: %w", path, agent.ErrNotFound)
+		}
+		if content = []byte(text); int64(len(content)) > most {
+			return errors.New("it is too large")
+		}
+		return nil
+	})
+	return content, err
 }
 
 func (c containers) Info(ctx context.Context) (info agent.EngineInfo, err error) {

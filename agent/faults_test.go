@@ -4,15 +4,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io/fs"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +54,11 @@ func scenarios() []scenario {
 			return c
 		}),
 		change("restart", base(2), 2, func() agent.Change { return of(agent.Restart) }),
+		change("image", func(t *testing.T) *world {
+			w := base(2)(t)
+			offered(w, "sha256:named", "web: named\nworker: work\n")
+			return w
+		}, 2, func() agent.Change { return fromImage("request-image", agent.PullMissing) }),
 		{"destroy", base(2), 0, "", func(ctx context.Context, h *agent.Host, _ string) (api.Verdict, error) {
 			err := h.Destroy(ctx, app, agent.Caller{Name: "alice"})
 			return api.Verdict{OK: err == nil, Changed: err == nil}, err
@@ -128,7 +130,7 @@ func cells(did []act) (all []cell) {
 			add(killedBefore, killedAfter, lost)
 		}
 		if one.waits {
-			add(hangs)
+			add(hangs, stuck)
 		} else if fills(one.name) {
 			add(diskFull)
 		}
@@ -169,7 +171,10 @@ func TestFaults(t *testing.T) {
 			work := sample(t, all, 3)
 			m.each(len(work), func(n int) { m.cell(t, work[n]) })
 			m.tell(t)
-			t.Logf("%s: %d acts, %d of %d cells", s.name, len(m.did), len(work), len(all))
+			t.Logf("%s: %d acts, %d of %d cells, in %d of them an undo hung", s.name, len(m.did), len(work), len(all), m.stuck)
+			if m.stuck == 0 && s.request != "" {
+				t.Error("no undo hung")
+			}
 			if len(all) < 40 {
 				t.Errorf("only %d cells: this tests nothing", len(all))
 			}
@@ -187,6 +192,7 @@ type matrix struct {
 
 	mu       sync.Mutex
 	problems map[string][]string // by cell
+	stuck    int                 // cells in which an undo hung
 }
 
 // wrong notes what is wrong in a cell.
@@ -245,7 +251,7 @@ func (m *matrix) cell(t *testing.T, c cell) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p := w.process(0)
-	p.fault = fault{at: c.at, how: c.how, cancel: func() {
+	p.fault = fault{at: c.at, how: c.how, then: 1 + c.at%5, cancel: func() {
 		cancel()
 		if m.request != "" {
 			w.process(0).run(func(h *agent.Host) { _ = h.Cancel(app, m.request) })
@@ -258,6 +264,14 @@ func (m *matrix) cell(t *testing.T, c cell) {
 	var verdict api.Verdict
 	var err error
 	lived := p.run(func(h *agent.Host) { verdict, err = m.act(background, h, m.request) })
+	if p.stuck && lived && m.request != "" {
+		m.mu.Lock()
+		m.stuck++
+		m.mu.Unlock()
+		if err == nil && !verdict.OK && api.AsError(verdict.Error).Code != api.UndoFailed {
+			m.wrong(c, "the engine hung while it was undone, and it says %v", verdict.Error)
+		}
+	}
 	if lived && m.request != "" && !verdict.OK && err == nil && api.AsError(verdict.Error).Code != api.UndoFailed {
 		if diff := m.differs(observed(t, w)); diff != "" {
 			m.wrong(c, "it says %v, and it is not as before:\n%s", verdict.Error, diff)
@@ -361,53 +375,4 @@ func (m *matrix) destroyed(t *testing.T, w *world, c cell) {
 		return
 	}
 	m.wrong(c, "neither whole nor gone:\n%s", cmp.Diff(m.after, observed(t, w)))
-}
-
-// timeless leaves out what no two deploys have in common: times.
-func timeless(seen map[string]string) map[string]string {
-	seen = comparable(seen)
-	for name := range seen {
-		if strings.HasSuffix(name, "/created-at") {
-			seen[name] = ""
-		}
-	}
-	return seen
-}
-
-// leftBehind names temporary files, the sign of a lock that is free, and room that
-// journals keep for nobody.
-func leftBehind(t *testing.T, w *world) string {
-	var left []string
-	err := filepath.WalkDir(w.dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		blocks := info.Sys().(*syscall.Stat_t).Blocks * 512
-		switch {
-		case strings.Contains(entry.Name(), ".new-"), strings.HasSuffix(entry.Name(), ".holder"):
-			left = append(left, path)
-		case strings.HasSuffix(path, ".jsonl") && blocks > info.Size()+1<<16:
-			left = append(left, fmt.Sprintf("%d bytes of %s", blocks, path))
-		}
-		return nil
-	})
-	must(t, err)
-	if holder, err := w.process(0).Holder(app); err != nil || holder != nil {
-		left = append(left, fmt.Sprintf("the lock: %+v, %v", holder, err))
-	}
-	return strings.Join(left, ", ")
-}
-
-func hashNow(t *testing.T, w *world) (hash string) {
-	t.Helper()
-	w.process(0).run(func(h *agent.Host) {
-		var err error
-		hash, err = h.StateHash(context.Background(), app)
-		must(t, err)
-	})
-	return hash
 }

@@ -39,24 +39,18 @@ type fetchUndo struct {
 	Had    bool   `json:"had"`    // it was on the host before
 	Latest string `json:"latest"` // former image of dokku/APP:latest; empty: none
 	Tag    string `json:"tag"`    // dokku/APP:vN
+	// Name is the name that is pulled, and Named the image that had it; empty: none.
+	Name    string `json:"name,omitempty"`
+	Named   string `json:"named,omitempty"`
+	Request string `json:"request,omitempty"` // a commit of it lost its name when latest was put back
 }
 
 func (r *run) planFetch(ctx context.Context) (any, error) {
-	undo := fetchUndo{ID: r.document.Image.ID, Tag: imageName(r.change.App, fmt.Sprintf("v%d", r.version))}
+	undo := fetchUndo{Request: r.change.Request, ID: r.document.Image.ID, Tag: imageName(r.change.App, fmt.Sprintf("v%d", r.version))}
 	switch r.change.Kind {
 	case Deploy:
 	case Tag:
-		image, err := r.Images.Image(ctx, r.change.Image)
-		if errors.Is(err, ErrNotFound) {
-			return nil, api.Errorf(api.Precondition, "find the image", "there is no image %s on this host", r.change.Image).
-				WithHint("make it with tags:create, or push it first")
-		} else if err != nil {
-			return nil, fmt.Errorf("find the image: %w", err)
-		}
-		undo.ID = image.ID
-		r.document = documentOf(image)
-		r.procfileText, r.appJSONText = r.document.Procfile, r.document.AppJSON
-		if err := r.parseFiles(); err != nil {
+		if err := r.planNamed(ctx, &undo); err != nil {
 			return nil, err
 		}
 	default:
@@ -66,6 +60,9 @@ func (r *run) planFetch(ctx context.Context) (any, error) {
 		undo.Latest = latest.ID
 	} else if !errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("look at the former image: %w", err)
+	}
+	if undo.ID == "" { // known when it has been pulled
+		return undo, nil
 	}
 	if _, err := r.Images.Image(ctx, undo.ID); err == nil {
 		undo.Had = true
@@ -85,6 +82,7 @@ func documentOf(image Image) api.ReleaseDocument {
 	return api.ReleaseDocument{
 		Image: api.Image{ID: image.ID}, Builder: builder,
 		Procfile: image.Labels[api.LabelProcfile], AppJSON: image.Labels[api.LabelAppJSON],
+		Checks: image.Labels[api.LabelChecks], NginxTemplate: image.Labels[api.LabelNginx],
 		Source: api.Source{Revision: image.Labels[api.LabelRevision]},
 	}
 }
@@ -95,18 +93,9 @@ func (r *run) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !undo.Had {
-		if r.change.Kind != Deploy {
-			return api.Errorf(api.Precondition, "find the image", "the image %s of release v%d is no longer on this host", undo.ID, r.from.Version).
-				WithHint("push that revision again; `dokku-push releases` shows it")
-		}
-		if err := r.pull(ctx); err != nil {
-			return err
-		}
-	}
-	image, err := r.Images.Image(ctx, undo.ID)
+	image, err := r.bring(ctx, undo)
 	if err != nil {
-		return fmt.Errorf("look at the image %s: %w", undo.ID, err)
+		return err
 	}
 	if err := r.fits(image); err != nil {
 		return err
@@ -115,11 +104,42 @@ func (r *run) fetch(ctx context.Context) error {
 	if r.change.Kind != Deploy && r.change.Kind != Tag {
 		r.built, r.changedBy = r.from.Built, r.from.Changed
 	}
+	if r.change.Kind == Tag {
+		if err := r.named(image); err != nil {
+			return err
+		}
+		if r.change.Pull == PullSent && undo.Name != "" {
+			if err := r.Images.Tag(ctx, image.ID, undo.Name); err != nil {
+				return fmt.Errorf("tag the image: %w", err)
+			}
+		}
+	}
 	r.image = image
 	if err := r.nameImage(ctx, image.ID); err != nil {
 		return err
 	}
 	return r.overrideImage(ctx)
+}
+
+// bring makes sure that the engine has the image.
+func (r *run) bring(ctx context.Context, undo fetchUndo) (Image, error) {
+	switch {
+	case undo.ID == "":
+		return r.pullNamed(ctx)
+	case undo.Had:
+	case r.change.Kind != Deploy && r.change.Pull != PullSent:
+		return Image{}, api.Errorf(api.Precondition, "find the image", "the image %s of release v%d is no longer on this host", undo.ID, r.from.Version).
+			WithHint("push that revision again; `dokku-push releases` shows it")
+	default:
+		if err := r.pull(ctx); err != nil {
+			return Image{}, err
+		}
+	}
+	image, err := r.Images.Image(ctx, undo.ID)
+	if err != nil {
+		return Image{}, fmt.Errorf("look at the image %s: %w", undo.ID, err)
+	}
+	return image, nil
 }
 
 // nameImage makes an image the app's latest and the coming release's.
@@ -226,8 +246,13 @@ func undoFetch(ctx context.Context, h *Host, app string, data json.RawMessage) e
 			return err
 		}
 	}
-	if undo.Had {
-		return nil
+	if undo.Request != "" { // the name may have gone in an undo that was killed
+		if err := h.dropCommits(ctx, app, undo.Request); err != nil {
+			return err
+		}
+	}
+	if err := undoPull(ctx, h, app, undo); err != nil || undo.Had || undo.ID == "" {
+		return err
 	}
 	return h.dropImage(ctx, app, undo.ID)
 }

@@ -27,7 +27,7 @@ func (h *Host) Follow(ctx context.Context, app, request string, skip int, f func
 	var (
 		offset   int
 		lastNews = time.Now()
-		pid      int
+		begin    = &Begin{}
 	)
 	for {
 		entries, err := h.Ledger.ReadJournal(app, request, offset)
@@ -38,7 +38,7 @@ func (h *Host) Follow(ctx context.Context, app, request string, skip int, f func
 		for _, entry := range entries {
 			lastNews = time.Now()
 			if entry.Begin != nil {
-				pid = entry.Begin.PID
+				begin = entry.Begin
 			}
 			if entry.Event == nil {
 				continue
@@ -57,7 +57,7 @@ func (h *Host) Follow(ctx context.Context, app, request string, skip int, f func
 			return api.Verdict{}, api.Errorf(api.Unclassified, "start the deploy", "the deploy process did not begin within %s", followBegin).
 				WithHint("is the host out of memory or processes?")
 		}
-		if offset > 0 && silence > followDoubt && !alive(pid) && pid != ownPID() {
+		if offset > 0 && silence > followDoubt && !begin.lives() && begin.PID != ownPID() {
 			if err := h.Recover(ctx, app); err != nil {
 				return api.Verdict{}, err
 			}

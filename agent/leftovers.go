@@ -148,7 +148,7 @@ func (h *Host) openWork(app string) (work, error) {
 		if len(entries) == 0 || entries[0].Begin == nil {
 			continue
 		}
-		lives := alive(entries[0].Begin.PID)
+		lives := entries[0].Begin.lives()
 		switch {
 		case verdictOf(entries) == nil && lives:
 			found.running = request

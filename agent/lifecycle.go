@@ -169,6 +169,9 @@ func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
 		return err
 	}
 	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
+		if err := h.fire(ctx, "scheduler-stop", scheduler, app); err != nil {
+			return err
+		}
 		_, settings, err := h.Settings.Change(app, func(now *Settings) error {
 			*now = now.clone()
 			now.Properties["ps/restore"] = "false"
@@ -194,7 +197,7 @@ func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
 }
 
 // Serve brings an app's nginx site up to its settings: after its domains, ports
-// or certificates changed. An app that was never deployed has no site yet.
+// or certificates changed.
 func (h *Host) Serve(ctx context.Context, app string, by Caller) error {
 	if h.InsideDeploy(ctx, app) {
 		return nil // the deploy that this runs in makes the site anew

@@ -19,7 +19,7 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 	holder := api.Lock{Key: c.By.Name, PID: ownPID(), Request: c.Request, RunURL: c.RunURL, Since: time.Now()}
 	patience := c.LockWait
 	if c.NewestWins {
-		patience = max(patience, undoTime)
+		patience = max(patience, r.Host.undoTime())
 	}
 	deadline := time.Now().Add(patience)
 	told := ""
@@ -54,9 +54,6 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 		}
 	}
 }
-
-// undoTime is how long a push that wins over a running deploy waits for that to be undone.
-const undoTime = 2 * time.Minute
 
 // outdo asks the deploy that holds the lock to stop, when this one is to win over older
 // ones. Another key's deploy is never touched.

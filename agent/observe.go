@@ -107,7 +107,8 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 			return "", fmt.Errorf("hash the files of %s: %w", app, err)
 		}
 	}
-	if err := h.hashReleases(sum, app); err != nil {
+	former, err := h.hashReleases(sum, app)
+	if err != nil {
 		return "", err
 	}
 	loaded, err := os.ReadFile(h.Places.NginxLoaded(app))
@@ -132,6 +133,9 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
+		if former[name] {
+			continue // that it is pruned in a minute is no change of state, and makes no plan stale
+		}
 		image, err := h.Images.Image(ctx, name)
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return "", err
@@ -142,18 +146,23 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 }
 
 // hashReleases adds which releases there are and which is current. A record never
-// changes once it is written, so that none has to be read.
-func (h *Host) hashReleases(sum io.Writer, app string) error {
+// changes once it is written, so that none has to be read. It returns the image names of
+// former releases.
+func (h *Host) hashReleases(sum io.Writer, app string) (former map[string]bool, err error) {
 	versions, err := h.Ledger.Versions(app)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	current, err := h.Ledger.Current(app)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fmt.Fprintf(sum, "releases %v current %d\n", versions, current)
-	return nil
+	former = map[string]bool{}
+	for _, version := range versions {
+		former[imageName(app, fmt.Sprintf("v%d", version))] = version != current
+	}
+	return former, nil
 }
 
 // retiring tells a former container, which waits for its last connections: that it goes
@@ -164,9 +173,22 @@ func retiring(app string, c Container) bool {
 	return ok && found && since != "" && since[0] >= '0' && since[0] <= '9'
 }
 
-// hashTree adds every file below a folder, by name, mode and content.
+// ofRepository tells what belongs to the git repository that an app's folder is as well: what
+// was pushed there is no state of the app before it is deployed.
+func ofRepository(name string) bool {
+	return slices.Contains([]string{"HEAD", "FETCH_HEAD", "ORIG_HEAD", "branches", "config", "description", "gc.log", "gc.pid", "hooks", "info", "logs", "objects",
+		"packed-refs", "refs", "shallow", "worktrees"}, name)
+}
+
+// hashTree adds every file below a folder, by name, mode and content, but for its repository.
 func hashTree(sum io.Writer, folder string) error {
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && filepath.Dir(path) == folder && ofRepository(entry.Name()) {
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
 		if err != nil || !entry.Type().IsRegular() {
 			return err
 		}

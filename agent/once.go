@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +79,7 @@ func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems 
 	if err != nil {
 		return "", "", fmt.Errorf("look at the image of the release: %w", err)
 	}
-	args, err := h.onceArgs(ctx, app, settings, problems)
+	args, err := h.onceArgs(ctx, app, sourceType(current.Document.Builder), settings, once.Command, problems)
 	if err != nil {
 		return "", "", err
 	}
@@ -116,6 +115,9 @@ func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems 
 			return "", "", errors.Join(fmt.Errorf("put the container into the network %s: %w", network, err), h.Containers.Remove(context.WithoutCancel(ctx), id))
 		}
 	}
+	if err := h.trigger(ctx, "post-container-create", []string{"app", id, app, "run"}, Streams{Out: problems, Err: problems}); err != nil {
+		return "", "", errors.Join(api.Errorf(api.Precondition, "run the trigger post-container-create", "%w", err), h.Containers.Remove(context.WithoutCancel(ctx), id))
+	}
 	return id, name, nil
 }
 
@@ -131,18 +133,28 @@ func onceStart(image Image, settings Settings, command []string) start {
 	return commandIn(image, command)
 }
 
-// onceArgs are the docker options of run: the app's own, then the plugins'.
-func (h *Host) onceArgs(ctx context.Context, app string, settings Settings, problems io.Writer) ([]string, error) {
-	var answer limitedBuffer
-	if err := h.trigger(ctx, "docker-args-run", []string{app, tag}, Streams{Out: &answer, Err: problems}); err != nil {
-		return nil, api.Errorf(api.Precondition, "run the trigger docker-args-run", "%w", err)
+// onceArgs are the docker options of run: the app's own, then the plugins'. What scheduler-run
+// prints is shown beside what the command says on stderr, for stdout is the command's.
+func (h *Host) onceArgs(ctx context.Context, app, source string, settings Settings, command []string, problems io.Writer) ([]string, error) {
+	if err := h.trigger(ctx, "scheduler-run", append([]string{scheduler, app}, command...), Streams{Out: problems, Err: problems}); err != nil {
+		return nil, api.Errorf(api.Precondition, "run the trigger scheduler-run", "%w", err)
 	}
-	args, err := SplitWords(answer.String())
+	args, err := declaredArgs(settings, optionsRun)
 	if err != nil {
-		return nil, api.Errorf(api.Precondition, "read the answer of docker-args-run", "%w: %s", err, strings.TrimSpace(answer.String()))
+		return nil, err
 	}
-	own, err := declaredArgs(settings, optionsRun)
-	return slices.Concat(own, args), err
+	for _, asked := range [][]string{{"docker-args-run", app, tag}, {"docker-args-process-run", app, source, tag}} {
+		var answer limitedBuffer
+		if err := h.trigger(ctx, asked[0], asked[1:], Streams{Out: &answer, Err: problems}); err != nil {
+			return nil, api.Errorf(api.Precondition, "run the trigger "+asked[0], "%w", err)
+		}
+		words, err := SplitWords(answer.String())
+		if err != nil {
+			return nil, api.Errorf(api.Precondition, "read the answer of "+asked[0], "%w: %s", err, strings.TrimSpace(answer.String()))
+		}
+		args = append(args, words...)
+	}
+	return args, nil
 }
 
 // Tags lists the tags of the app's images, with what they name.
@@ -176,6 +188,9 @@ func (h *Host) AddTag(ctx context.Context, app, label string) error {
 	if current == nil {
 		return api.Errorf(api.Precondition, "create the tag", "App %s has not been deployed", app)
 	}
+	if err := h.fire(ctx, "scheduler-tags-create", scheduler, app, imageName(app, tag), imageName(app, label)); err != nil {
+		return err
+	}
 	if err := h.Images.Tag(ctx, current.Run, imageName(app, label)); err != nil {
 		return fmt.Errorf("create the tag %s: %w", label, err)
 	}
@@ -190,6 +205,9 @@ func (h *Host) RemoveTag(ctx context.Context, app, label string) error {
 	}
 	if _, ok := tags[label]; !ok {
 		return &api.Error{Code: api.NotFound, Op: "destroy the tag", Message: fmt.Sprintf("Tag %s does not exist", label)}
+	}
+	if err := h.fire(ctx, "scheduler-tags-destroy", scheduler, app, "dokku/"+app, label); err != nil {
+		return err
 	}
 	if err := h.Images.Untag(ctx, imageName(app, label)); err != nil {
 		return fmt.Errorf("destroy the tag %s: %w", label, err)

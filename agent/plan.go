@@ -18,7 +18,7 @@ import (
 // asked for domains alone (nginx-hostname), which is a question.
 func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (api.Plan, error) {
 	plan := api.Plan{App: app}
-	r := &run{Host: h, change: Change{App: app, Kind: Deploy}, document: request.Document, planning: true}
+	r := &run{Host: h, change: Change{App: app, Kind: Deploy, Signed: request.Signed}, document: request.Document, planning: true}
 	var err error
 	if plan.State, err = h.StateHash(ctx, app); err != nil {
 		return plan, err
@@ -49,6 +49,11 @@ func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (a
 	if outlook.same {
 		return plan, nil
 	}
+	if err := r.arrives(); err != nil {
+		if plan.Refused = api.AsError(err); plan.Refused.Code != api.Refused {
+			return plan, err
+		}
+	}
 	plan.Next = r.version
 	return plan, r.fill(ctx, &plan, outlook)
 }
@@ -72,6 +77,7 @@ func (r *run) lookAhead(ctx context.Context) error {
 type outlook struct {
 	before, after Settings
 	running       []instance
+	services      serviceLinks
 	same          bool // all of it is so already
 }
 
@@ -89,7 +95,9 @@ func (r *run) outlook(ctx context.Context, exposed []string) (outlook, error) {
 		return o, fmt.Errorf("look for the image: %w", err)
 	}
 	if r.current != nil {
-		r.keepFiles(o.before)
+		if err := r.keepFiles(o.before); err != nil {
+			return o, err
+		}
 	}
 	if o.after, err = r.target(ctx, o.before); err != nil {
 		return o, err
@@ -100,20 +108,27 @@ func (r *run) outlook(ctx context.Context, exposed []string) (outlook, error) {
 	if o.running, err = r.Host.instances(ctx, r.change.App); err != nil {
 		return o, err
 	}
-	o.same = r.current != nil && r.current.Built == r.document.Image.ID && r.current.Document.Checks == r.document.Checks && len(settingsChanges(o.before, o.after, nil)) == 0 &&
+	if o.services, err = r.lookAtServices(ctx); err != nil {
+		return o, err
+	}
+	o.same = r.current != nil && o.services.empty() && r.current.Built == r.document.Image.ID && r.current.Document.Checks == r.document.Checks && len(settingsChanges(o.before, o.after, nil)) == 0 &&
 		maps.Equal(counted(o.running), wanted(o.after.Scale))
 	return o, nil
 }
 
-// keepFiles takes a file that the client did not change as it was left by
-// core-post-extract in the last release, which may have edited it.
-func (r *run) keepFiles(before Settings) {
+// keepFiles takes a file that the client did not change as the last release left it:
+// core-post-extract may have edited it, or a foreign image have brought it.
+func (r *run) keepFiles(before Settings) error {
 	if r.document.Procfile == r.current.Document.Procfile {
 		r.procfileText = before.Procfile
 	}
 	if r.document.AppJSON == r.current.Document.AppJSON {
 		r.appJSONText = before.AppJSON
 	}
+	if r.document.Builder == "image" && r.document.NginxTemplate == r.current.Document.NginxTemplate {
+		r.templateText = before.Template
+	}
+	return r.parseFiles()
 }
 
 // counted is how many containers each process type has.
@@ -158,7 +173,7 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 	if now := r.document.Checks; now != former {
 		plan.Changes = append(plan.Changes, api.PlanChange{Kind: "checks", Name: "CHECKS", Action: actionOf(former != "", now != "")})
 	}
-	plan.Changes = append(plan.Changes, r.serviceChanges()...)
+	plan.Changes = append(plan.Changes, serviceChanges(o.services)...)
 	for _, process := range slices.Sorted(maps.Keys(o.after.Scale)) {
 		for index := 1; index <= o.after.Scale[process]; index++ {
 			plan.Start = append(plan.Start, instance{Process: process, Index: index}.label())
@@ -169,6 +184,9 @@ func (r *run) fill(ctx context.Context, plan *api.Plan, o outlook) error {
 	}
 	slices.Sort(plan.Retire)
 	for _, s := range steps() {
+		if r.skips(s.name) {
+			continue
+		}
 		plan.Steps = append(plan.Steps, api.PlannedStep{Name: s.name, Title: s.title, Undone: s.undo != nil && !s.commits})
 	}
 	plan.Runs = r.plannedRuns(o)
@@ -191,7 +209,7 @@ func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
 	}
 	env := cloned(r.global)
 	maps.Copy(env, o.after.Env)
-	if !o.after.proxied() {
+	if !o.after.proxied() || len(r.Walk.Ships(templateTrigger)) > 0 { // a plan asks no plugin
 		return "", nil
 	}
 	site := r.Host.site(r.change.App, o.after, ports)

@@ -151,26 +151,6 @@ func propertyChanges(before, after map[string]string) []api.PlanChange {
 	return changes
 }
 
-// serviceChanges are the links to plugins' services that are declared and not there.
-func (r *run) serviceChanges() []api.PlanChange {
-	if r.document.Declared == nil {
-		return nil
-	}
-	former := map[api.Service]bool{}
-	if r.current != nil && r.current.Document.Declared != nil {
-		for _, service := range r.current.Document.Declared.Services {
-			former[service] = true
-		}
-	}
-	var changes []api.PlanChange
-	for _, service := range r.document.Declared.Services {
-		if service.Link && !former[service] {
-			changes = append(changes, api.PlanChange{Kind: "service", Name: service.Plugin + ":" + service.Name, Action: api.Add, Note: "link"})
-		}
-	}
-	return changes
-}
-
 // plannedRuns lists the triggers that plugins ship and the app's scripts, in the order
 // of DESIGN 6. What a script does outside its container no undo can take back.
 func (r *run) plannedRuns(o outlook) []api.PlannedRun {
@@ -205,7 +185,7 @@ func (r *run) plannedRuns(o outlook) []api.PlannedRun {
 	triggers("post-release-"+buildOrDockerfile(r.builder()), "post-release-builder", "post-release", "pre-deploy")
 	release, _ := r.procfile.Command("release")
 	script("release", release)
-	triggers("bind-external-ip", "docker-args-deploy", "docker-args-process-deploy", "post-container-create", "check-deploy", "nginx-pre-reload", "core-post-deploy", "post-deploy")
+	triggers("scheduler-deploy", "bind-external-ip", "docker-args-deploy", "docker-args-process-deploy", "post-container-create", "check-deploy", "nginx-pre-reload", "core-post-deploy", "post-deploy", "cron-write")
 	script("postdeploy", r.appJSON.Scripts.Postdeploy)
 	if o.before.Properties["app-json/heroku.postdeploy"] != "executed" {
 		script("first postdeploy", r.appJSON.Scripts.FirstDeploy)

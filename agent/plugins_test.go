@@ -118,7 +118,7 @@ func (m *matrix) plugin(t *testing.T, trigger string, bad misdeed, late bool) {
 		if verdict.Error == nil || !strings.Contains(verdict.Error.Error(), "did not end within 1s") || !strings.Contains(verdict.Error.Error(), trigger) {
 			m.wrong(c, "it says %v", verdict.Error)
 		}
-		if verdict.OK && verdict.Error.Code != api.HookFailed {
+		if verdict.OK && verdict.Error != nil && verdict.Error.Code != api.HookFailed {
 			m.wrong(c, "it says %+v", verdict)
 		}
 	})

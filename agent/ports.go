@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -151,6 +152,25 @@ func (h *Host) portSuffix(scheme string, port int) string {
 		}
 	}
 	return ":" + strconv.Itoa(port)
+}
+
+// Addresses are URLs, or what plugins say instead: kind is url or urls, as app-urls is told.
+func (h *Host) Addresses(ctx context.Context, app, kind string) ([]string, error) {
+	said, err := h.Ask(ctx, "app-urls", app, kind)
+	if err != nil || said != "" {
+		return strings.Fields(said), err
+	}
+	return h.URLs(app)
+}
+
+// address finds the addresses that a deploy tells. A plugin that fails keeps nobody from them.
+func (r *run) address(ctx context.Context) error {
+	r.urls = r.Host.urls(r.change.App, r.settings)
+	said, err := r.ask(ctx, api.HookFailed, "app-urls", r.change.App, "urls")
+	if err == nil && strings.TrimSpace(said) != "" {
+		r.urls = strings.Fields(said)
+	}
+	return err
 }
 
 // URLs are where people find the app, most secure first.

@@ -28,7 +28,7 @@ func (h *Host) Probes(ctx context.Context, app, process string) ([]Probe, error)
 		}
 		appJSON = read
 	}
-	r := &run{Host: h, settings: settings, appJSON: appJSON}
+	r := &run{Host: h, change: Change{App: app}, settings: settings, appJSON: appJSON}
 	var probes []Probe
 	for _, i := range running {
 		if process != "" && process != i.Process && process != i.label() {

@@ -181,7 +181,8 @@ func (h *Host) readdress(ctx context.Context, app string, running []instance) er
 }
 
 // renewSite makes an app's nginx site for its settings and for the containers that run now.
-// An app that was never deployed has none yet, and one whose proxy is disabled has none.
+// An app that was never deployed has one when it has a port map: it answers 502, with what
+// plugins include (PLUGIN-CONTRACT 6.6). One whose proxy is disabled has none.
 func (h *Host) renewSite(ctx context.Context, app string) error {
 	kept := filepath.Join(h.Places.AppData(app), "journal", "site.nginx.conf")
 	err := h.renewSiteKeeping(ctx, app, kept)
@@ -200,8 +201,8 @@ func (h *Host) renewSiteKeeping(ctx context.Context, app, kept string) error {
 	if err != nil {
 		return fmt.Errorf("read the settings of %s: %w", app, err)
 	}
-	if current == nil && settings.Properties["network/static-web-listener"] == "" {
-		return nil
+	if current == nil && len(settings.Ports) == 0 && settings.Properties["network/static-web-listener"] == "" {
+		return h.dropUndeployed(ctx, app)
 	}
 	if !settings.proxied() {
 		return h.Proxy.Remove(ctx, app)
@@ -224,6 +225,15 @@ func (h *Host) renewSiteKeeping(ctx context.Context, app, kept string) error {
 	port, ip := firstWeb(backendsOf(running))
 	_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error { return h.fire(ctx, "nginx-pre-reload", app, port, ip) })
 	return err
+}
+
+// dropUndeployed takes the 502 site of an app away that has lost its port map. One that
+// a plugin wrote for itself is the plugin's.
+func (h *Host) dropUndeployed(ctx context.Context, app string) error {
+	if _, err := os.Stat(h.Places.NginxLoaded(app)); err != nil {
+		return nil
+	}
+	return h.Proxy.Remove(ctx, app)
 }
 
 // Mend is all that can be done for an app that something happened to: what a dead process
@@ -269,13 +279,18 @@ func (h *Host) restoreLocked(ctx context.Context, app string) error {
 	if err != nil {
 		return err
 	}
+	down := slices.DeleteFunc(all, func(c Container) bool {
+		i, ok := instanceOf(c)
+		return !ok || c.Running || c.Name != i.finalName(app)
+	})
+	if len(down) == 0 {
+		return nil
+	}
+	told := h.beforeRestore(ctx, app)
 	places := make(chan struct{}, mostStarts)
-	failures := make([]error, len(all))
+	failures := make([]error, len(down))
 	var wait sync.WaitGroup
-	for n, c := range all {
-		if i, ok := instanceOf(c); !ok || c.Running || c.Name != i.finalName(app) {
-			continue
-		}
+	for n, c := range down {
 		wait.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
@@ -283,5 +298,10 @@ func (h *Host) restoreLocked(ctx context.Context, app string) error {
 		})
 	}
 	wait.Wait()
-	return errors.Join(failures...)
+	return errors.Join(append(failures, told)...)
+}
+
+// beforeRestore lets plugins start what an app needs. One that fails keeps no app down.
+func (h *Host) beforeRestore(ctx context.Context, app string) error {
+	return errors.Join(h.fire(ctx, "pre-restore", scheduler, app), h.fire(ctx, "scheduler-pre-restore", scheduler, app), h.fire(ctx, "pre-start", app))
 }

@@ -48,9 +48,13 @@ func (r *run) record(ctx context.Context) error {
 	if c.Kind == Rollback {
 		record.RollbackOf = r.from.Version
 	}
-	if c.Kind == Promote {
-		record.PromotedFrom = fmt.Sprintf("%s v%d", c.From, r.from.Version)
+	if c.Kind == Tag {
+		record.Image = c.Image
 	}
+	if c.Kind == Promote {
+		record.PromotedFrom = promotedFrom(c.From, r.from.Version)
+	}
+	record.Signature, record.Nonce = r.signs()
 	if err := r.Ledger.Save(c.App, record); err != nil {
 		return fmt.Errorf("record the release: %w", err)
 	}
@@ -95,13 +99,16 @@ func (r *run) after(ctx context.Context) *api.Error {
 	if err := r.Host.markDeployed(app); err != nil {
 		failures = append(failures, err)
 	}
-	if r.change.Kind == Deploy && r.document.Image.Registry == "" {
+	if r.sent() {
 		if err := r.Blobs.Drop(app, r.document.Image.Manifest); err != nil {
 			r.warn("the received layers could not be removed: %v", err)
 		}
 	}
 	port, ip := firstWeb(backendsOf(append(append([]instance(nil), r.kept...), r.fresh...)))
 	if err := r.fire(ctx, api.HookFailed, "post-deploy", app, port, ip, tag); err != nil {
+		failures = append(failures, err)
+	}
+	if err := r.fire(ctx, api.HookFailed, "cron-write"); err != nil {
 		failures = append(failures, err)
 	}
 	scripts := r.appJSON.Scripts
@@ -114,6 +121,9 @@ func (r *run) after(ctx context.Context) *api.Error {
 		if err := r.firstDeploy(ctx, scripts.FirstDeploy); err != nil {
 			failures = append(failures, err)
 		}
+	}
+	if err := r.address(ctx); err != nil {
+		failures = append(failures, err)
 	}
 	if len(failures) == 0 {
 		return nil

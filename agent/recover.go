@@ -5,26 +5,48 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 )
 
 // Recover finishes or undoes what dead processes have left of an app. It does
-// nothing while somebody holds the app's lock: that one is alive.
+// nothing while somebody holds the app's lock: that one is alive. It waits for who is
+// through in a moment.
 func (h *Host) Recover(ctx context.Context, app string) error {
 	if requests, err := h.Ledger.Requests(app); h.Exists(app) != nil && err == nil && len(requests) == 0 {
 		return nil // and a lock would leave its file
 	}
-	lock, holder, err := h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
-	if err != nil {
-		return fmt.Errorf("take the deploy lock of %s: %w", app, err)
-	}
-	if holder != nil || lock == nil {
-		return nil
+	var lock Unlocker
+	for begun := time.Now(); lock == nil; {
+		var holder *api.Lock
+		var err error
+		lock, holder, err = h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
+		if err != nil {
+			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
+		}
+		if lock == nil {
+			if time.Since(begun) > shortAct || !h.passing(app, holder) {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
 	}
 	return errors.Join(h.recoverLocked(ctx, app, ""), lock.Unlock())
+}
+
+// passing tells whether a holder of the lock has it for a moment only: the watch, who has
+// not yet said who they are, a deploy that has given its verdict.
+func (h *Host) passing(app string, holder *api.Lock) bool {
+	if holder == nil || holder.Request == "" {
+		return holder == nil || holder.Key == "watch"
+	}
+	entries, err := h.Ledger.ReadJournal(app, holder.Request, 0)
+	return err == nil && verdictOf(entries) != nil
 }
 
 // RecoverUnfinished is Recover for an app whose last request has no verdict. It writes
@@ -86,7 +108,7 @@ func (h *Host) recoverOne(ctx context.Context, app, request string, entries []En
 		return h.retireAgain(ctx, app, request, entries)
 	}
 	if !locked {
-		if len(entries) > 0 && entries[0].Begin != nil && alive(entries[0].Begin.PID) {
+		if len(entries) > 0 && entries[0].Begin != nil && entries[0].Begin.lives() {
 			return nil // it waits for the lock
 		}
 		return h.close(app, request, api.Verdict{Error: api.Errorf(api.Unclassified, "deploy", "the deploy process died before it began; nothing was changed")})
@@ -162,7 +184,7 @@ func (h *Host) retireAgain(ctx context.Context, app, request string, entries []E
 			return fmt.Errorf("read the journal: %w", err)
 		}
 	}
-	if entries[0].Begin == nil || alive(entries[0].Begin.PID) {
+	if entries[0].Begin == nil || entries[0].Begin.lives() {
 		return nil
 	}
 	if open == nil {
@@ -229,8 +251,4 @@ func (h *Host) currentRecord(app string) (*Record, error) {
 		return nil, err
 	}
 	return &record, nil
-}
-
-func alive(pid int) bool {
-	return pid > 0 && pid != ownPID() && syscall.Kill(pid, 0) != syscall.ESRCH
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -96,4 +97,29 @@ func (r *run) adoptCommit(ctx context.Context, plugins string) error {
 		return nil
 	}
 	return r.becomes(ctx, now.ID, plugins)
+}
+
+// undoRelease removes the containers that the request has made, and a commit of one of
+// them that nobody has given a name: its process was killed, or the engine's answer lost.
+func undoRelease(ctx context.Context, h *Host, app string, data json.RawMessage) error {
+	undo, err := decodeUndo[containersUndo](data)
+	if err != nil {
+		return err
+	}
+	return errors.Join(undoContainers(ctx, h, app, data), h.dropCommits(ctx, app, undo.Request))
+}
+
+// dropCommits removes the commits of a request that have no name.
+func (h *Host) dropCommits(ctx context.Context, app, request string) error {
+	var failures []error
+	for _, label := range []string{labelCommit, labelRequest} { // the engine's own commit has the container's labels
+		images, err := h.Images.Dangling(ctx, map[string]string{label: request})
+		if err != nil {
+			failures = append(failures, fmt.Errorf("look for commits without a name: %w", err))
+		}
+		for _, image := range images {
+			failures = append(failures, h.dropImage(ctx, app, image.ID))
+		}
+	}
+	return errors.Join(failures...)
 }

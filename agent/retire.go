@@ -18,7 +18,6 @@ import (
 const (
 	defaultWaitToRetire = 60 * time.Second
 	defaultStopTimeout  = 30 * time.Second
-	keptReleases        = 5
 	keptJournals        = 50
 )
 
@@ -31,13 +30,17 @@ func (r *run) retire(ctx context.Context) {
 		return // left in the journal: the next command or the watch tries again
 	}
 	_ = r.mark(markRetire, stateDone, nil) // at worst it is done once more, to no effect
-	r.Host.prune(ctx, app)
+	ctx, cancel := context.WithTimeout(ctx, r.Host.undoTime())
+	defer cancel()
+	r.Host.prune(ctx, app, r.settings)
 	r.Host.pruneJournals(app)
 }
 
 // removePhases removes the containers of scripts that a request has left: one that ran
 // when its process was killed, one whose removal failed.
 func (h *Host) removePhases(ctx context.Context, app, request string) error {
+	ctx, cancel := context.WithTimeout(ctx, h.undoTime())
+	defer cancel()
 	left, err := h.Containers.List(ctx, map[string]string{labelApp: app, labelType: "phase", labelHost: h.ID(), labelRequest: request})
 	if err != nil {
 		return fmt.Errorf("list the containers of scripts: %w", err)
@@ -68,8 +71,19 @@ func (h *Host) retireAll(ctx context.Context, app string, settings Settings, old
 	return errors.Join(failures...)
 }
 
+// retireOne gives an engine up that does not answer in the time that an undo has, beyond
+// what the settings give the container: who comes next tries again.
 func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i instance) error {
-	c, err := h.Containers.Inspect(ctx, i.ID)
+	within := func(most time.Duration, do func(ctx context.Context) error) error {
+		ctx, cancel := context.WithTimeout(ctx, most+h.undoTime())
+		defer cancel()
+		return do(ctx)
+	}
+	var c Container
+	err := within(0, func(ctx context.Context) (err error) {
+		c, err = h.Containers.Inspect(ctx, i.ID)
+		return err
+	})
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	} else if err != nil {
@@ -77,13 +91,18 @@ func (h *Host) retireOne(ctx context.Context, app string, settings Settings, i i
 	}
 	if c.Running && i.Process == "web" && c.Address != "" {
 		most := seconds(settings, "checks/wait-to-retire", defaultWaitToRetire)
-		if _, err := h.Traffic.Drain(ctx, c.Address, most); err != nil {
+		err := within(most, func(ctx context.Context) error {
+			_, err := h.Traffic.Drain(ctx, c.Address, most)
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("drain %s: %w", i.Name, err)
 		}
 	}
-	err = h.Containers.Stop(ctx, i.ID, stopTimeout(settings, i.Process))
+	grace := stopTimeout(settings, i.Process)
+	err = within(grace, func(ctx context.Context) error { return h.Containers.Stop(ctx, i.ID, grace) })
 	if err == nil {
-		err = h.Containers.Remove(ctx, i.ID)
+		err = within(0, func(ctx context.Context) error { return h.Containers.Remove(ctx, i.ID) })
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		// Nobody listens any more; the trigger is how a plugin learns of it.
@@ -103,30 +122,6 @@ func seconds(settings Settings, property string, otherwise time.Duration) time.D
 		return time.Duration(n) * time.Second
 	}
 	return otherwise
-}
-
-// prune lets the images of old releases go: the last five stay, and the current
-// one. What cannot be removed now is removed the next time; no verdict depends on it.
-func (h *Host) prune(ctx context.Context, app string) {
-	versions, err := h.Ledger.Versions(app)
-	current, currentErr := h.Ledger.Current(app)
-	names, namesErr := h.Images.Names(ctx, "dokku/"+app)
-	if errors.Join(err, currentErr, namesErr) != nil || len(versions) <= keptReleases {
-		return
-	}
-	for _, version := range versions[:len(versions)-keptReleases] {
-		name := imageName(app, "v"+strconv.Itoa(version))
-		if version == current || !slices.Contains(names, name) {
-			continue
-		}
-		image, err := h.Images.Image(ctx, name)
-		if err == nil {
-			err = h.Images.Untag(ctx, name)
-		}
-		if err == nil {
-			_ = h.dropImage(ctx, app, image.ID)
-		}
-	}
 }
 
 // pruneJournals lets the journals of old requests go; one that is not settled stays.

@@ -24,9 +24,11 @@ type run struct {
 	from     *Record // the release whose image runs again; nil when a new one was sent
 	recorded *Record // the release this change made
 	version  int     // vN to be recorded
+	urls     []string
 
 	document                  api.ReleaseDocument
-	procfileText, appJSONText string // the document's, or what core-post-extract made of them
+	procfileText, appJSONText string // the document's or the image's, or what core-post-extract made of them
+	templateText              string // nginx.conf.sigil, the document's or the image's
 	procfile                  *manifest.Procfile
 	appJSON                   *manifest.AppJSON
 	settings                  Settings          // after the settings step
@@ -35,9 +37,11 @@ type run struct {
 	built                     string            // config digest that was built
 	changedBy                 []string          // scripts and plugins that committed onto the image
 	ports                     []PortMap
-	engine                    EngineInfo // asked for once, by the precheck
-	firstEver                 bool       // no release of this app was ever recorded
-	planning                  bool       // only a plan is made: nothing may be written
+	engine                    EngineInfo     // asked for once, by the precheck
+	signature                 *api.Signature // that came with the change, judged
+	nonce                     string         // of its statement
+	firstEver                 bool           // no release of this app was ever recorded
+	planning                  bool           // only a plan is made: nothing may be written
 
 	fresh []instance // created by this change
 	kept  []instance // running already and staying
@@ -64,10 +68,13 @@ func (i instance) label() string { return fmt.Sprintf("%s.%d", i.Process, i.Inde
 func (i instance) finalName(app string) string { return app + "." + i.label() }
 
 // builder is what the triggers call the source type.
-func (r *run) builder() string {
-	switch r.document.Builder {
+func (r *run) builder() string { return sourceType(r.document.Builder) }
+
+// sourceType is a builder as triggers are told it.
+func sourceType(builder string) string {
+	switch builder {
 	case "pack", "herokuish":
-		return r.document.Builder
+		return builder
 	}
 	return "dockerfile"
 }
@@ -123,7 +130,7 @@ func (r *run) warn(format string, args ...any) {
 // trigger's name. A failure becomes an Error of the given code. What the core does in
 // a trigger is nested in this change, as what plugins do is.
 func (r *run) fire(ctx context.Context, code api.Code, name string, args ...string) error {
-	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
+	out := &lines{say: upTo(mostSaid, func(line string) { r.say(name, "%s", line) })}
 	defer out.flush()
 	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out}); err != nil {
 		return api.Errorf(code, "run the trigger "+name, "%w", err).
@@ -135,7 +142,7 @@ func (r *run) fire(ctx context.Context, code api.Code, name string, args ...stri
 // ask walks a trigger and returns what it printed; stderr is shown.
 func (r *run) ask(ctx context.Context, code api.Code, name string, args ...string) (string, error) {
 	var answer limitedBuffer
-	out := &lines{say: func(line string) { r.say(name, "%s", line) }}
+	out := &lines{say: upTo(mostSaid, func(line string) { r.say(name, "%s", line) })}
 	defer out.flush()
 	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: &answer, Err: out}); err != nil {
 		return "", api.Errorf(code, "run the trigger "+name, "%w", err).

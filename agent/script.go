@@ -61,7 +61,7 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 	if !commit {
 		return "", nil
 	}
-	committed, err := r.Containers.Commit(ctx, id, r.image.ID, nil)
+	committed, err := r.Containers.Commit(ctx, id, r.image.ID, map[string]string{labelCommit: r.change.Request})
 	if err != nil {
 		return "", api.Errorf(api.ReleaseFailed, "commit the result of "+phase, "%w", err)
 	}

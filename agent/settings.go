@@ -21,6 +21,9 @@ type HostConfig struct {
 	ID       string      `json:"id"` // label of its containers: tells hosts on one engine apart
 	// TriggerTimeout is how many seconds the plugins have for one trigger; 0: ten minutes.
 	TriggerTimeout int `json:"trigger_timeout,omitempty"`
+	// UndoTimeout is how many seconds an undo waits for an engine that does not answer,
+	// and a retirement beyond the times that the app's settings give it; 0: two minutes.
+	UndoTimeout int `json:"undo_timeout,omitempty"`
 	// Helper is the argv in front of the root helper's verbs when the agent is
 	// not root: ["sudo", "-n", "/usr/local/bin/dokku-agent", "root"].
 	Helper []string `json:"helper,omitempty"`
@@ -61,13 +64,14 @@ type Settings struct {
 
 // knownProperties are the properties that are part of Settings, as "plugin/key".
 var knownProperties = []string{
-	"apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata", "apps/locked",
+	"git/deploy-branch", "git/keep-git-dir", "apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata", "apps/locked",
 	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
 	"common/deployed", "docker-options/_default_.build", "docker-options/_default_.deploy", "docker-options/_default_.run",
 	"ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
 	"network/attach-post-create", "network/attach-post-deploy", "network/bind-all-interfaces", "network/initial-network", "network/static-web-listener", "network/tld",
-	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path",
+	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path", keepReleases, keepBytes,
 	"cron/maintenance", "logs/max-size", "registry/image-repo", "registry/image-repo-template", "registry/server", "scheduler/shell",
+	SigningRequired, AllowedSigners,
 }
 
 // processProperties are those that each process type may have, as "plugin/PROCESS.key".
@@ -80,7 +84,7 @@ const anyProcess = "_default_"
 
 // PropertyPlugins are the plugins whose properties are part of Settings, sorted.
 func PropertyPlugins() []string {
-	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "logs", "network", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler"}
+	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "git", "logs", "network", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler", "signing"}
 }
 
 var nginxProperty = regexp.MustCompile(`^nginx/[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -195,6 +199,7 @@ type Begin struct {
 	Document api.ReleaseDocument `json:"document"`
 	By       Caller              `json:"by"`
 	PID      int                 `json:"pid"`
+	Born     string              `json:"born,omitempty"` // tells the process from a later one with its pid
 	// NewestWins says that older requests of the same key make way for this one.
 	NewestWins bool `json:"newest_wins,omitempty"`
 }
@@ -220,4 +225,6 @@ type Record struct {
 	api.Release
 	Settings Settings            `json:"settings"`
 	Document api.ReleaseDocument `json:"document"`
+	// Nonce opens the commitment to Document that Signature's statement has.
+	Nonce string `json:"nonce,omitempty"`
 }

@@ -29,9 +29,10 @@ func steps() []step {
 	return []step{
 		{name: "prepare", title: "Check the host", do: (*run).precheck},
 		{name: "fetch", title: "Fetch the image", plan: (*run).planFetch, do: (*run).fetch, undo: undoFetch},
-		{name: "extract", title: "Read the app's files", do: (*run).extract},
+		{name: "extract", title: "Read the app's files", plan: (*run).planContainers, do: (*run).extract, undo: undoContainers},
 		{name: "settings", title: "Apply the settings", plan: (*run).planSettings, do: (*run).applySettings, undo: undoSettings},
-		{name: "release", title: "Release", plan: (*run).planContainers, do: (*run).release, undo: undoContainers},
+		{name: "services", title: "Link the services", plan: (*run).planServices, do: (*run).linkServices, undo: undoServices},
+		{name: "release", title: "Release", plan: (*run).planContainers, do: (*run).release, undo: undoRelease},
 		{name: "start", title: "Start the containers", plan: (*run).planStart, do: (*run).start, undo: undoStart},
 		{name: "check", title: "Check the containers", do: (*run).check},
 		{name: "switch", title: "Switch the traffic", plan: (*run).planSwitch, do: (*run).switchTraffic, undo: undoSwitch},
@@ -96,13 +97,16 @@ type begun struct {
 }
 
 // undoAll takes back what was begun, last first. It goes on after a failure, so
-// that as much as possible is as before, and returns all failures.
+// that as much as possible is as before, and returns all failures. All of it together
+// has undoTime: an engine that hangs fails an undo, and the next recovery tries again.
 func (h *Host) undoAll(ctx context.Context, app string, done []begun, tell func(s step, status api.StepStatus, took time.Duration, detail string), mark func(name, state string, undo any) error) error {
 	byName := map[string]step{}
 	for _, s := range steps() {
 		byName[s.name] = s
 	}
 	var failures []error
+	most := h.undoTime()
+	deadline := time.Now().Add(most)
 	for i := len(done) - 1; i >= 0; i-- {
 		s, known := byName[done[i].name]
 		if !known || s.undo == nil {
@@ -110,7 +114,11 @@ func (h *Host) undoAll(ctx context.Context, app string, done []begun, tell func(
 			continue
 		}
 		start := time.Now()
-		if err := s.undo(ctx, h, app, done[i].undo); err != nil {
+		// What needs no engine that hangs is still to be undone when the time is over.
+		if soonest := start.Add(most / 20); deadline.Before(soonest) {
+			deadline = soonest
+		}
+		if err := h.undoOne(ctx, s, app, done[i].undo, deadline); err != nil {
 			failures = append(failures, fmt.Errorf("undo %s: %w", s.name, err))
 			tell(s, api.StepFailed, time.Since(start), "undo: "+err.Error())
 			if errors.Is(err, errStillCurrent) {
@@ -124,6 +132,27 @@ func (h *Host) undoAll(ctx context.Context, app string, done []begun, tell func(
 		tell(s, api.StepUndone, time.Since(start), "")
 	}
 	return errors.Join(failures...)
+}
+
+// undoTime is how long an undo waits for an engine or an nginx that does not answer,
+// and a push that wins over a running deploy for that to be undone.
+const undoTime = 2 * time.Minute
+
+func (h *Host) undoTime() time.Duration {
+	if h.Config.UndoTimeout > 0 {
+		return time.Duration(h.Config.UndoTimeout) * time.Second
+	}
+	return undoTime
+}
+
+func (h *Host) undoOne(ctx context.Context, s step, app string, undo json.RawMessage, deadline time.Time) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, deadline, fmt.Errorf("what it waits for has not answered within %s (undo_timeout in the host's host.json)", h.undoTime()))
+	defer cancel()
+	err := s.undo(ctx, h, app, undo)
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return err
 }
 
 // decodeUndo reads what a step's plan wrote.

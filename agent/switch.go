@@ -138,7 +138,9 @@ func (r *run) moveTraffic(ctx context.Context, backends []Backend, serving []ins
 		}
 		return nil // there is no site, and none is made
 	}
-	conf, err := r.Host.render(ctx, app, r.settings, r.ports, serving, r.env())
+	out := &lines{say: upTo(mostSaid, func(line string) { r.say(templateTrigger, "%s", line) })}
+	conf, err := r.Host.render(WithStreams(Nested(ctx, r.change.Request), Streams{Out: out, Err: out}), app, r.settings, r.ports, serving, r.env())
+	out.flush()
 	if err != nil {
 		return err
 	}
@@ -188,6 +190,9 @@ func (h *Host) render(ctx context.Context, app string, settings Settings, ports 
 	}
 	site := h.site(app, settings, ports)
 	site.Listeners, site.Deployed, site.Env = listeners, len(listeners["web"]) > 0, env
+	if err := h.template(ctx, &site); err != nil {
+		return nil, err
+	}
 	conf, err := h.Proxy.Render(ctx, site)
 	if err != nil {
 		return nil, err
@@ -230,8 +235,12 @@ func undoSwitch(ctx context.Context, h *Host, app string, data json.RawMessage) 
 			failures = append(failures, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	var fresh []string // addresses of what is not to serve any more
 	for _, change := range slices.Backward(undo.Renames) {
 		c, err := h.Containers.Inspect(ctx, change.ID)
+		if err == nil && change.To == c.Labels[labelApp]+"."+c.Labels[labelDyno] && c.Labels[labelProcess] == "web" && c.Address != "" {
+			fresh = append(fresh, c.Address)
+		}
 		if err == nil && c.Name == change.To {
 			err = h.Containers.Rename(ctx, change.ID, change.From)
 		}
@@ -248,9 +257,20 @@ func undoSwitch(ctx context.Context, h *Host, app string, data json.RawMessage) 
 	try("put the address map back", point(false))
 	try("put the nginx file back", h.Proxy.Restore(ctx, app, undo.Kept))
 	try("put the address map back", point(true))
+	if len(failures) == 0 { // what was asked of the new containers meanwhile is answered before they go
+		until := time.Now().Add(undoDrain)
+		for _, address := range fresh {
+			if _, err := h.Traffic.Drain(ctx, address, max(0, time.Until(until))); err != nil && ctx.Err() == nil {
+				try("drain "+address, err)
+			}
+		}
+	}
 	try("put the container files back", putProcessFiles(h.Places.App(app), undo.Files))
 	return errors.Join(failures...)
 }
+
+// undoDrain is how long the containers whose switch is taken back may go on answering.
+const undoDrain = 10 * time.Second
 
 // processFiles reads the CONTAINER.PROC.N, IP.PROC.N and PORT.PROC.N files of an app.
 func processFiles(dir string) (map[string]string, error) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/sshsig"
 	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -26,9 +27,10 @@ import (
 type world struct {
 	mu         sync.Mutex
 	dir        string
-	remote     map[string]agent.Image // what a pull finds, by reference
-	images     map[string]agent.Image // by id
-	names      map[string]string      // tags and references to ids
+	remote     map[string]agent.Image       // what a pull finds, by reference
+	images     map[string]agent.Image       // by id
+	names      map[string]string            // tags and references to ids
+	files      map[string]map[string]string // of images, by id and path
 	containers map[string]agent.Container
 	points     map[string]map[int]agent.Backend
 	addresses  map[string]string // stable ones, by app and index
@@ -41,7 +43,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB) *world {
-	return &world{dir: memory(t), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{},
+	return &world{dir: memory(t), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{}, files: map[string]map[string]string{},
 		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, addresses: map[string]string{}, fails: map[string]error{},
 		exits: map[string]int{}, plugins: map[string]func([]string) error{}}
 }
@@ -62,7 +64,7 @@ func (w *world) clone(t *testing.T) *world {
 	t.Helper()
 	n := newWorld(t)
 	n.remote, n.images, n.names, n.containers = maps.Clone(w.remote), maps.Clone(w.images), maps.Clone(w.names), maps.Clone(w.containers)
-	n.addresses, n.plugin = maps.Clone(w.addresses), w.plugin
+	n.addresses, n.plugin, n.files = maps.Clone(w.addresses), w.plugin, w.files
 	for app, points := range w.points {
 		n.points[app] = maps.Clone(points)
 	}
@@ -94,6 +96,7 @@ type process struct {
 	dieAt int
 	fault fault
 	dead  bool
+	stuck bool     // something has hung until its time was over
 	acts  []string // those that change something
 	did   []act    // those that ask too
 	held  []agent.Unlocker
@@ -117,15 +120,17 @@ type mode string
 const (
 	killedBefore mode = "killed before"
 	killedAfter  mode = "killed after"
-	fails        mode = "fails"     // nothing is done
-	lost         mode = "lost"      // all is done, and nobody hears of it
-	hangs        mode = "hangs"     // until somebody cancels the request
-	diskFull     mode = "disk full" // from this act on, for as long as the process lives
+	fails        mode = "fails"                        // nothing is done
+	lost         mode = "lost"                         // all is done, and nobody hears of it
+	hangs        mode = "hangs"                        // until somebody cancels the request
+	diskFull     mode = "disk full"                    // from this act on, for as long as the process lives
+	stuck        mode = "fails, then the engine hangs" // nothing is done, and of what waits after it one never answers
 )
 
 // fault is one act that goes wrong.
 type fault struct {
 	at     int // 1 for the first; 0: none
+	then   int // of those that wait after it the one that hangs, where it is stuck
 	how    mode
 	cancel func() // how somebody cancels what hangs
 }
@@ -135,13 +140,16 @@ var errFault = errors.New("the engine answered with 500")
 // patience is how long something hangs that nobody can cancel, until somebody kills it.
 const patience = 400 * time.Millisecond
 
+// longPatience is patience with what has a deadline of its own: an undo.
+const longPatience = 4 * time.Second
+
 func (w *world) process(dieAt int) *process {
 	return &process{world: w, Store: &state.Store{Places: w.places()}, dieAt: dieAt}
 }
 
 func (p *process) host() *agent.Host {
-	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
-		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Settings: p, Ledger: p, Version: "test"}
+	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: 1, UndoTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
+		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Signatures: sshsig.Verifier{}, Settings: p, Ledger: p, Version: "test"}
 }
 
 // run calls f in a process that may die in it, and tells whether it lived. Its locks
@@ -174,6 +182,14 @@ func (p *process) disk(name string, effect func() error) error {
 func (p *process) carryOut(ctx context.Context, one act, effect func() error) error {
 	how, err := p.next(one)
 	switch how {
+	case stuck:
+		select {
+		case <-ctx.Done():
+			p.stuck = strings.Contains(context.Cause(ctx).Error(), "has not answered within") // else it was given up for another reason
+			return context.Cause(ctx)
+		case <-time.After(longPatience):
+			p.die()
+		}
 	case hangs:
 		if !one.waits { // nobody can end it but with a kill
 			p.die()
@@ -222,6 +238,15 @@ func (p *process) next(one act) (mode, error) {
 	}
 	switch {
 	case p.fault.at == 0 || len(p.did) < p.fault.at:
+	case p.fault.how == stuck:
+		if len(p.did) == p.fault.at {
+			return fails, nil
+		}
+		if one.waits && p.fault.then > 0 {
+			if p.fault.then--; p.fault.then == 0 {
+				return stuck, nil
+			}
+		}
 	case p.fault.how == diskFull && !one.waits && fills(one.name), p.fault.how != diskFull && len(p.did) == p.fault.at:
 		return p.fault.how, nil
 	}

@@ -9,6 +9,8 @@ type ReleaseRequest struct {
 	LockWait int `json:"lock_wait,omitempty"`
 	// NewestWins stops an older deploy of the app by the same key.
 	NewestWins bool `json:"newest_wins,omitempty"`
+	// Signed is the signed statement for the document and its image.
+	Signed *Signed `json:"signed,omitempty"`
 	// State travels in the header IfMatch; empty: any state will do.
 	State string `json:"-"`
 }
@@ -80,6 +82,7 @@ type Image struct {
 type Source struct {
 	Revision string `json:"revision,omitempty"` // commit id
 	Branch   string `json:"branch,omitempty"`
+	Author   string `json:"author,omitempty"` // of the commit: "Name <address>"
 	Dirty    bool   `json:"dirty,omitempty"` // uncommitted changes were in the tree
 	RunURL   string `json:"run_url,omitempty"`
 }
@@ -97,8 +100,9 @@ func (RegistryAuth) GoString() string { return "registry credentials" }
 
 // PromoteRequest is the body of POST /v1/apps/{app}/promote.
 type PromoteRequest struct {
-	From     string `json:"from"` // the app whose image is taken
-	LockWait int    `json:"lock_wait,omitempty"`
+	From     string  `json:"from"` // the app whose image is taken
+	LockWait int     `json:"lock_wait,omitempty"`
+	Signed   *Signed `json:"signed,omitempty"`
 }
 
 // RollbackRequest is the body of POST /v1/apps/{app}/rollback.
@@ -112,6 +116,10 @@ type RollbackRequest struct {
 const (
 	LabelProcfile = "com.dokku-push.procfile" // the file's text
 	LabelAppJSON  = "com.dokku-push.app-json" // the file's text
-	LabelBuilder  = "com.dokku-push.builder"  // dockerfile, static
+	LabelChecks   = "com.dokku-push.checks"   // the text of CHECKS
+	LabelNginx    = "com.dokku-push.nginx-conf-sigil"
+	LabelBuilder  = "com.dokku-push.builder" // dockerfile, static
 	LabelRevision = "org.opencontainers.image.revision"
+	LabelAuthors  = "org.opencontainers.image.authors" // who wrote the commit
+	LabelDirty    = "com.dokku-push.dirty"             // "true": the tree was not as the commit has it
 )

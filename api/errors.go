@@ -64,7 +64,7 @@ var exitCodes = []ExitCode{
 	{69, Unreachable, "the host or registry cannot be reached"},
 	{75, Locked, "locked by another deploy, or timed out: try again"},
 	{76, WrongProtocol, "client and agent do not understand each other"},
-	{77, Refused, "refused: key, host key or permission"},
+	{77, Refused, "refused: key, host key, permission or signature"},
 	{78, Configuration, "bad configuration of the environment"},
 	{130, "", "interrupted (SIGINT)"},
 	{143, "", "terminated (SIGTERM)"},
@@ -82,7 +82,15 @@ type Error struct {
 	Hint    string   `json:"hint,omitempty"` // what to do about it
 	Failure *Failure `json:"failure,omitempty"`
 	Missing []string `json:"missing,omitempty"` // with BlobsMissing: digests
+	Place   *Place   `json:"place,omitempty"`   // the line of the project that it is about; filled in by the client
 	Cause   error    `json:"-"`
+}
+
+// Place is a line in one of the project's files.
+type Place struct {
+	File   string `json:"file"`             // relative to the project's folder, with slashes
+	Line   int    `json:"line,omitempty"`   // from 1; 0: the whole file
+	Column int    `json:"column,omitempty"` // from 1; 0: not known
 }
 
 // Failure is what a container had to say before it failed.

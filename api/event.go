@@ -19,6 +19,7 @@ const (
 // Event is one line of an event stream.
 type Event struct {
 	Type     EventType `json:"type"`
+	App      string    `json:"app,omitempty"` // of the client that deploys several at once: whose event it is
 	Time     time.Time `json:"time"`
 	Version  *Version  `json:"version,omitempty"`
 	Step     *Step     `json:"step,omitempty"`
@@ -80,5 +81,6 @@ type Verdict struct {
 	Run        string   `json:"run,omitempty"`   // config digest of the image that runs
 	URLs       []string `json:"urls,omitempty"`
 	DurationMS int64    `json:"duration_ms,omitempty"`
-	Error      *Error   `json:"error,omitempty"` // nil only if all went well; with Code HookFailed OK is true
+	Sent       int64    `json:"bytes_sent,omitempty"` // on the wire, of layers; filled in by the client
+	Error      *Error   `json:"error,omitempty"`      // nil only if all went well; with Code HookFailed OK is true
 }

@@ -8,14 +8,19 @@ type PlanRequest struct {
 	Document ReleaseDocument `json:"document"`
 	// Exposed are the image's ports, "5000/tcp", for an image that the host has not.
 	Exposed []string `json:"exposed,omitempty"`
+	// Signed is what the release would be signed with.
+	Signed *Signed `json:"signed,omitempty"`
 }
 
 // Plan is what a release would change on a host. Values of config are never in it.
 type Plan struct {
 	App     string `json:"app"`
+	Server  string `json:"server,omitempty"` // instead of App: the server block that a host is to be made of
 	Exists  bool   `json:"exists"`
 	Current int    `json:"current,omitempty"` // vN, 0 before the first deploy
 	Next    int    `json:"next,omitempty"`    // vN that it would become
+	// Environment is the environment block of dokku.hcl that counts; filled in by the client.
+	Environment string `json:"environment,omitempty"`
 	// State is the hash of the state that was looked at (DESIGN 6).
 	State string `json:"state"`
 	// Document is the release document's fingerprint, made with a key of the host's
@@ -29,7 +34,9 @@ type Plan struct {
 	Retire   []string      `json:"retire,omitempty"`
 	Ship     *PlannedShip  `json:"ship,omitempty"` // filled in by the client
 	Warnings []string      `json:"warnings,omitempty"`
-	URLs     []string      `json:"urls,omitempty"` // where the app answers, or would
+	// Refused is why the host would not take the release: its signature, or that it has none.
+	Refused *Error   `json:"refused,omitempty"`
+	URLs    []string `json:"urls,omitempty"` // where the app answers, or would
 	// Decided says which builder makes the image, and which file decided that and more:
 	// "dockerfile: there is a Dockerfile", "project.toml: build.builder". Filled in by the client.
 	Decided []string `json:"decided,omitempty"`

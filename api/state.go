@@ -46,9 +46,13 @@ type Release struct {
 	Domains     []string       `json:"domains,omitempty"`
 	Ports       []string       `json:"ports,omitempty"`
 	RollbackOf  int            `json:"rollback_of,omitempty"`
+	// Image is the name that the image was deployed by: of a tag, or in a registry.
+	Image string `json:"image,omitempty"`
 	// PromotedFrom is the release whose image this is: "staging v7".
 	PromotedFrom string `json:"promoted_from,omitempty"`
-	Healthy      bool   `json:"healthy"`
+	// Signature is how the image and its document were signed, nil: they were not.
+	Signature *Signature `json:"signature,omitempty"`
+	Healthy   bool       `json:"healthy"`
 }
 
 // StepTime is how long one step took.

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	crowdRunning  = 20 // of the other apps, how many have a container
+	crowdRunning  = 50 // of the other apps, how many have a container
 	crowdReleases = 10 // of each
 )
 

@@ -125,14 +125,18 @@ func (f *forks) stop() (n int, runs map[string]int) {
 	return f.n, f.runs
 }
 
-// memory is what processes hold together, in bytes: proportional counts a page that several
-// share once (PSS), resident in each of them (RSS).
+// memory is what processes hold together, in bytes. own is what each has for itself, shared
+// what all of them have of the program's file: the most that any has. resident counts the
+// shared pages in each process again (RSS). The kernel's proportional size would divide them
+// by all who run the program, those of other hosts on the machine too.
 type memory struct {
-	proportional, resident int64
-	processes              int
+	own, shared, resident int64
+	processes             int
 }
 
-// watchMemory samples what list names until stop, which returns the highest of each.
+func (m memory) once() int64 { return m.own + m.shared }
+
+// watchMemory samples what list names until stop, which returns the highest sums.
 func watchMemory(list func() []int) (stop func() memory) {
 	end := make(chan struct{})
 	result := make(chan memory)
@@ -140,7 +144,9 @@ func watchMemory(list func() []int) (stop func() memory) {
 		var peak memory
 		for {
 			now := measure(list())
-			peak.proportional = max(peak.proportional, now.proportional)
+			if now.once() > peak.once() {
+				peak.own, peak.shared = now.own, now.shared
+			}
 			peak.resident = max(peak.resident, now.resident)
 			peak.processes = max(peak.processes, now.processes)
 			select {
@@ -161,6 +167,7 @@ func measure(pids []int) (now memory) {
 			continue // it has ended
 		}
 		now.processes++
+		var resident, own int64
 		for line := range strings.Lines(string(text)) {
 			words := strings.Fields(line)
 			if len(words) < 2 {
@@ -171,12 +178,13 @@ func measure(pids []int) (now memory) {
 				continue
 			}
 			switch words[0] {
-			case "Pss:":
-				now.proportional += kib << 10
+			case "Anonymous:":
+				own = kib << 10
 			case "Rss:":
-				now.resident += kib << 10
+				resident = kib << 10
 			}
 		}
+		now.own, now.resident, now.shared = now.own+own, now.resident+resident, max(now.shared, resident-own)
 	}
 	return now
 }

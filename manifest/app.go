@@ -11,6 +11,8 @@ import "time"
 // nothing was said.
 type App struct {
 	Name   string // dokku.hcl app; empty when nothing named it
+	Block  string // the label of its app block, where dokku.hcl has some
+	Folder string // where Procfile, app.json and the like were read, relative to the project; empty: the project's own
 	Host   Host   // the host block to push to
 	Image  ImageSpec
 	Build  Build
@@ -58,14 +60,16 @@ type ImageSpec struct {
 	Platforms []string // "linux/amd64"; empty: the host's own
 }
 
-// Build is dokku.hcl's `build { builder context dir image args secrets dockerfile{} static{} pack{} cache{} }`.
+// Build is dokku.hcl's `build { builder context dir image args secrets ssh dockerfile{} static{} pack{} cache{} }`.
 type Build struct {
-	Builder    string // dockerfile, static, pack or image; empty: found out from the source tree
-	Context    string // relative to the project, default "."
-	Dir        string // the app's folder where it is not the context, relative to the project
-	Image      string // what builder "image" deploys, built elsewhere
+	Builder    string   // dockerfile, static, pack or image; empty: found out from the source tree
+	Context    string   // relative to the project, default "."
+	Dir        string   // the app's folder where it is not the context, relative to the project
+	Watch      []string // what beside Dir it is built from: paths and patterns, relative to the project
+	Image      string   // what builder "image" deploys, built elsewhere
 	Args       map[string]string
 	Secrets    []string // names of environment variables that the build may read, never in a layer
+	SSH        []string // ids of the ssh mounts that may use the ssh-agent of this machine
 	Dockerfile DockerfileBuild
 	Static     StaticBuild
 	Pack       PackBuild
@@ -95,12 +99,13 @@ type DockerfileBuild struct {
 	Target string
 }
 
-// StaticBuild is `build { static { base dir dest command } }`.
+// StaticBuild is `build { static { base dir dest command make } }`.
 type StaticBuild struct {
 	Base    string // registry reference, OCI layout folder or docker-save tar
 	Dir     string // files to lay on the base, relative to the context, default "."
 	Dest    string // where they go in the image, default "/app"
 	Command string // web process when there is no Procfile
+	Make    string // command that is run here first; what it leaves in $OUT goes to Dest, too
 }
 
 // ProcessSpec is dokku.hcl's `formation "PROC" { quantity memory cpu stop_timeout max_parallel }`.

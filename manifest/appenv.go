@@ -8,6 +8,13 @@ import (
 // placeholders are values that people leave for others to replace.
 var placeholders = [...]string{"changeme", "change-me", "change_me", "replaceme", "replace-me", "replace_me", "xxx", "todo"}
 
+// IsPlaceholder tells that a value which must be given was not: it is empty, or still what
+// somebody left for others to replace.
+func IsPlaceholder(value string) bool {
+	value = strings.ToLower(strings.TrimSpace(value))
+	return value == "" || slices.Contains(placeholders[:], value)
+}
+
 func (r appJSONReader) env(m member) {
 	r.app.Env = map[string]EnvVar{}
 	keys, total := keySet{}, 0

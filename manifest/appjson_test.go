@@ -14,7 +14,7 @@ func TestAppJSON(t *testing.T) {
   "healthchecks": {"web": [
     {},
     {"type": "Readiness", "name": "n", "description": "d", "path": "/a?b=%20", "port": 65535, "scheme": "HTTPS", "content": "ok",
-     "httpHeaders": [{"name": "X-Probe", "value": "1"}], "attempts": 2, "initialDelay": 1, "timeout": 2, "wait": 3, "warn": true},
+     "httpHeaders": [{"name": "X-Probe", "value": "1"}], "attempts": 2, "initialDelay": 1, "timeout": 2, "wait": 3, "warn": true, "onFailure": {"command": ["/bin/tell", "us"], "url": "https://hooks.example.com/x?y"}},
     {"command": ["/bin/check", ""]}, {"listening": true}, {"uptime": 10, "timeout": 0, "wait": 0, "attempts": 0}
   ]},
   "env": {"A": "x", "B": {"description": "d", "value": "y", "required": false, "sync": true}, "C": {"generator": "secret"}, "D": {"value": null}}
@@ -22,7 +22,8 @@ func TestAppJSON(t *testing.T) {
 	got, found := ParseAppJSON("app.json", []byte(text))
 	sound(t, found)
 	same(t, told(found), "advice: app.json:2:25: scripts.dokku.predeploy changes the image after it was built; "+
-		"a release: line in the Procfile runs before traffic moves and leaves the image alone")
+		"a release: line in the Procfile runs before traffic moves and leaves the image alone\n"+
+		"advice: app.json:6:5: healthchecks.web[1] is a readiness check, which is not run on a single host, as in Dokku; what a deploy waits for is of the type startup")
 	two, zero := 2, 0
 	usual := Healthcheck{Type: "startup", Scheme: "http", Attempts: 3, Timeout: 5 * time.Second, Wait: 5 * time.Second}
 	with := func(change func(*Healthcheck)) Healthcheck {
@@ -36,7 +37,8 @@ func TestAppJSON(t *testing.T) {
 		Healthchecks: map[string][]Healthcheck{"web": {
 			usual,
 			{Type: "readiness", Name: "n", Description: "d", Path: "/a?b=%20", Port: 65535, Scheme: "https", Content: "ok",
-				Headers: []Header{{"X-Probe", "1"}}, Attempts: 2, InitialDelay: time.Second, Timeout: 2 * time.Second, Wait: 3 * time.Second, Warn: true},
+				Headers: []Header{{"X-Probe", "1"}}, Attempts: 2, InitialDelay: time.Second, Timeout: 2 * time.Second, Wait: 3 * time.Second, Warn: true,
+				OnFailure: &OnFailure{Command: []string{"/bin/tell", "us"}, URL: "https://hooks.example.com/x?y"}},
 			with(func(c *Healthcheck) { c.Command = []string{"/bin/check", ""} }),
 			with(func(c *Healthcheck) { c.Listening = true }),
 			with(func(c *Healthcheck) { c.Uptime = 10 * time.Second }),
@@ -65,7 +67,9 @@ func TestAppJSONAdvice(t *testing.T) {
 		{`{"scripts": {"pr-predestroy": "x"}}`, "advice: app.json:1:14: scripts.pr-predestroy" + goesOn},
 		{`{"formation": {"web": {"size": "s", "service": {}, "autoscaling": {}}}}`, "advice: app.json:1:24: formation.web.size" + goesOn +
 			"\nadvice: app.json:1:37: formation.web.service" + goesOn + "\nadvice: app.json:1:52: formation.web.autoscaling" + goesOn},
-		{`{"healthchecks": {"web": [{"onFailure": {}}]}}`, "advice: app.json:1:28: healthchecks.web[0].onFailure" + goesOn},
+		{`{"healthchecks": {"web": [{"onFailure": {}}]}}`, "advice: app.json:1:41: healthchecks.web[0].onFailure says nothing to do; give it a command, a url, or both"},
+		{`{"healthchecks": {"web": [{"type": "readiness"}]}}`, "advice: app.json:1:27: healthchecks.web[0] is a readiness check, which is not run on a single host, as in Dokku; what a deploy waits for is of the type startup"},
+		{`{"healthchecks": {"web": [{"type": "liveness"}]}}`, "advice: app.json:1:27: healthchecks.web[0] is a liveness check, which is not run on a single host, as in Dokku; what a deploy waits for is of the type startup"},
 		{`{"healthchecks": {"web": [{"content": "x"}]}}`, "advice: app.json:1:27: healthchecks.web[0] asks for no path; content and httpHeaders are used only with one"},
 		{`{"Scripts": {}}`, "advice: app.json:1:2: Scripts is not known and not used; did you mean scripts?"},
 		{`{"healtchecks": {}}`, "advice: app.json:1:2: healtchecks is not known and not used; did you mean healthchecks?"},
@@ -123,6 +127,9 @@ func TestAppJSONMistakes(t *testing.T) {
 		{`{"formation": {"Web_1": {}}}`, "1:16: process type Web_1 holds more than lower-case letters, digits and hyphens; write web-1"},
 		// healthchecks
 		{`{"healthchecks": {"web": {}}}`, "1:26: healthchecks.web is an object; write a list: [ … ]"},
+		{check(`"onFailure": {"url": "example.com/hook"}`), "1:49: healthchecks.web[0].onFailure.url is no address of the web; write it whole, such as https://hooks.example.com/failed"},
+		{check(`"onFailure": {"url": "file:///etc/passwd"}`), "1:49: healthchecks.web[0].onFailure.url is no address of the web; write it whole, such as https://hooks.example.com/failed"},
+		{check(`"onFailure": {"command": ["", "x"]}`), "1:53: healthchecks.web[0].onFailure.command names no program; write it as the first element, such as [\"/bin/check\"]"},
 		{check(`"type": "boot"`), "1:36: healthchecks.web[0].type is boot; write one of: startup, readiness, liveness"},
 		{check(`"scheme": "ftp"`), "1:38: healthchecks.web[0].scheme is ftp; write one of: http, https"},
 		{check(`"port": 0`), "1:36: healthchecks.web[0].port is 0; write a whole number from 1 to 65535"},

@@ -64,6 +64,13 @@ type Healthcheck struct {
 	Uptime       time.Duration // must have run that long
 	Listening    bool          // the port must accept connections on the container's address
 	Warn         bool          // a failure only warns
+	OnFailure    *OnFailure    // done when all attempts have failed; nil: nothing
+}
+
+// OnFailure is who is told of a healthcheck that failed.
+type OnFailure struct {
+	Command []string // run in the container
+	URL     string   // gets a POST that says in JSON what failed
 }
 
 // Header is one HTTP header of a healthcheck.

@@ -19,6 +19,12 @@ func checkApp(name string) (problem, hint string) {
 	return "", ""
 }
 
+// checkLabelOfApp is checkApp for a label, which is shown with its block.
+func checkLabelOfApp(name string) (problem, hint string) {
+	problem, hint = checkApp(name)
+	return strings.TrimPrefix(problem, "names no app: "), hint
+}
+
 // addressForm is [user@]host[:port] with an IPv6 address in brackets. A leading
 // hyphen would be an option to some program.
 var addressForm = regexp.MustCompile(`^([A-Za-z0-9_.][A-Za-z0-9_.+$-]*@)?([A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?\])(:[0-9]{1,5})?$`)
@@ -124,6 +130,13 @@ func checkCommand(command string) (problem, hint string) {
 		return "is empty", "write the command of the web process, or leave it out"
 	case strings.ContainsFunc(command, unicode.IsControl):
 		return "holds a control character or a line break", "write one line, or put it into a script"
+	}
+	return "", ""
+}
+
+func checkMountID(id string) (problem, hint string) {
+	if id == "" || strings.ContainsFunc(id, func(c rune) bool { return !isWordRune(c) && c != '-' && c != '.' }) {
+		return "is no id of a mount", "write what stands after id= in RUN --mount=type=ssh, or default where it has none"
 	}
 	return "", ""
 }

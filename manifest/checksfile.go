@@ -13,12 +13,13 @@ func (l *loader) readChecks() {
 	if l.app.AppJSON != nil {
 		l.app.Healthchecks = l.app.AppJSON.Healthchecks
 	}
-	text, s, ok := l.open(checksName)
+	name := l.inFolder(checksName)
+	text, s, ok := l.open(name)
 	if !ok {
 		l.checks = s
 		return
 	}
-	checks, s := parseChecks(checksName, text)
+	checks, s := parseChecks(name, text)
 	l.checks = s
 	if _, said := l.app.Healthchecks["web"]; said {
 		s.whole(Advice, "it is not used: app.json has healthchecks for web", "remove the file")
@@ -30,7 +31,7 @@ func (l *loader) readChecks() {
 		l.app.Healthchecks, l.app.ChecksText = all, string(text)
 	}
 	if len(checks) > 0 {
-		l.also("healthchecks.web", byChecks, origin{name: checksName}, described(checks), false)
+		l.also("healthchecks.web", byChecks, origin{name: name}, described(checks), false)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 // Explanation says where a setting comes from.
 type Explanation struct {
+	App    string   `json:"app,omitempty"` // whose, where several are explained
 	Key    string   `json:"key"`
 	Winner Origin   `json:"winner"`
 	Losers []Origin `json:"losers"` // nearest first
@@ -95,7 +96,7 @@ func (b *block) paths(before string) []string {
 		inner := &b.blocks[i]
 		within := before + inner.name + "."
 		switch {
-		case inner.name == "environment" || inner.name == "server":
+		case inner.apart():
 		case inner.open != nil && len(inner.open.words) > 0:
 			for _, word := range inner.open.words {
 				paths = append(paths, within+word)

@@ -29,7 +29,7 @@ type hclReader struct {
 	lenient bool
 	at      int // where an expression inside a JSON string stands; -1: it has places of its own
 	sink    func(finding)
-	apart   []part // the environment and server blocks
+	apart   []part // the environment, app and server blocks of the block that is read
 }
 
 type part struct {

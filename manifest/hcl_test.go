@@ -100,7 +100,7 @@ func TestHCLMistakes(t *testing.T) {
 		{`ap = "x"`, "1:1: ap is not known; did you mean app?"},
 		{`x = ["x"]`, "1:1: x is not known; " + knownAtTop},
 		{`buid {}`, "1:1: buid is not known; did you mean build?"},
-		{`app {}`, "1:1: app is an attribute, not a block; write app = …"},
+		{`app {}`, "1:1: app has one name; write app \"NAME\" { … }"},
 		{`config = {}`, "1:1: config is a block, not an attribute; write config { … }, without ="},
 		{"build {\n}\nbuild {}", "3:1: build stands twice; write one block with everything in it"},
 		{`build "x" {}`, "1:7: build has no name; write build { … }"},

@@ -51,7 +51,8 @@ func (r appJSONReader) healthcheck(m member) Healthcheck {
 		"uptime":       func(m member) { check.Uptime = r.seconds(m) },
 		"listening":    func(m member) { check.Listening = r.boolean(m) },
 		"warn":         func(m member) { check.Warn = r.boolean(m) },
-	}, "onFailure")
+		"onFailure":    func(m member) { check.OnFailure = r.onFailure(m) },
+	})
 	// To Dokku 0 is "not said" for these three.
 	if check.Attempts == 0 {
 		check.Attempts = defaultAttempts
@@ -64,6 +65,28 @@ func (r appJSONReader) healthcheck(m member) Healthcheck {
 	}
 	r.sound(m, check)
 	return check
+}
+
+// onFailure reads who is told. A URL that only looks like one would be noticed when it
+// is needed, which is too late.
+func (r appJSONReader) onFailure(m member) *OnFailure {
+	told := &OnFailure{}
+	r.fields(m.value, m.path, map[string]func(member){
+		"command": func(m member) { told.Command = r.command(m) },
+		"url": func(m member) {
+			text, ok := r.stringOf(m)
+			address, err := url.Parse(text)
+			if ok && text != "" && (err != nil || address.Host == "" || address.Scheme != "http" && address.Scheme != "https" || strings.ContainsFunc(text, unicode.IsControl)) {
+				r.mistake(m.value.StartOffset, m.path+" is no address of the web", "write it whole, such as https://hooks.example.com/failed")
+			}
+			told.URL = text
+		},
+	})
+	if len(told.Command) == 0 && told.URL == "" {
+		r.advice(m.value.StartOffset, m.path+" says nothing to do", "give it a command, a url, or both")
+		return nil
+	}
+	return told
 }
 
 // sound looks at what the fields of a check mean together.
@@ -83,6 +106,9 @@ func (r appJSONReader) sound(m member, check Healthcheck) {
 	}
 	if check.Path == "" && (check.Content != "" || len(check.Headers) > 0) {
 		r.advice(at, m.path+" asks for no path", "content and httpHeaders are used only with one")
+	}
+	if check.Type == "readiness" || check.Type == "liveness" {
+		r.advice(at, m.path+" is a "+check.Type+" check, which is not run on a single host, as in Dokku", "what a deploy waits for is of the type startup")
 	}
 	longest := check.InitialDelay + check.Uptime + time.Duration(check.Attempts)*(check.Timeout+check.Wait)
 	if longest > maxCheck {

@@ -41,7 +41,7 @@ func (b *block) schema(partial bool) object {
 	}
 	for i := range b.blocks {
 		inner := &b.blocks[i]
-		described := inner.schema(partial || inner.name == "environment")
+		described := inner.schema(partial || inner.name == "environment" || inner.name == "app")
 		if inner.label != "" {
 			described = object{"type": "object", "description": inner.doc + " By " + inner.label + ".",
 				"propertyNames":        object{"anyOf": []any{object{"pattern": inner.labelForm}, object{"const": "//"}}},
@@ -50,6 +50,9 @@ func (b *block) schema(partial bool) object {
 			if inner.single {
 				described["maxProperties"] = 2 // one and a comment
 			}
+		}
+		if one, both := properties[inner.name]; both {
+			described = object{"anyOf": []any{one, described}}
 		}
 		properties[inner.name] = described
 	}
@@ -171,7 +174,7 @@ func (b *block) reference(before string) []Entry {
 		}
 		entries = append(entries, Entry{Key: within, Doc: inner.doc})
 		switch {
-		case inner.name == "environment":
+		case inner.name == "environment" || inner.name == "app":
 		case inner.open != nil:
 			entries = append(entries, Entry{Key: within + ".KEY", Doc: inner.open.doc})
 		default:

@@ -55,7 +55,7 @@ func samples(t *testing.T, pattern string) map[string][]byte {
 
 // readTwin reads a text as dokku.hcl.json, and its server blocks, too.
 func readTwin(text []byte) (*App, []Server, Diagnostics) {
-	fsys := project(map[string]string{twinName: string(text), "config/nginx.conf.sigil": "x"})
+	fsys := project(map[string]string{twinName: string(text), "config/nginx.conf.sigil": "x", "apps/shop/x": ""})
 	app, found := Load(fsys, Options{Getenv: getenv})
 	servers, more := LoadServers(fsys, Options{Getenv: getenv})
 	if !found.Failed() {
@@ -93,9 +93,9 @@ func TestTwin(t *testing.T) {
 	twin := samples(t, "testdata/schema/good/everything.json")["testdata/schema/good/everything.json"]
 	for _, environment := range []string{"", "production"} {
 		o := Options{Environment: environment, Getenv: getenv}
-		first, found := Load(project(map[string]string{manifestName: native, "config/nginx.conf.sigil": "x"}), o)
+		first, found := Load(project(map[string]string{manifestName: native, "config/nginx.conf.sigil": "x", "apps/shop/x": ""}), o)
 		same(t, told(found), "")
-		second, found := Load(project(map[string]string{twinName: string(twin), "config/nginx.conf.sigil": "x"}), o)
+		second, found := Load(project(map[string]string{twinName: string(twin), "config/nginx.conf.sigil": "x", "apps/shop/x": ""}), o)
 		same(t, told(found), "")
 		if first == nil || second == nil {
 			t.Fatal("there is no App")

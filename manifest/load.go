@@ -3,7 +3,6 @@ package manifest
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 )
@@ -24,32 +23,40 @@ type Options struct {
 	// that ends with .json is read as the JSON twin. Empty: dokku.hcl or dokku.hcl.json,
 	// if there is one.
 	File string
+	// App is the app block that counts, where the file has some; it may be left out where
+	// there is one alone. Apps lists them.
+	App string
 	// Environment is the environment block that counts; it must exist. Empty: none.
 	Environment string
 	// Flags and Variables are what the command line and the client's own variables
 	// say, by dotted key ("app", "host", "build.builder", "config.KEY"), with the name
 	// that people know them by. "host" is an address or the name of a host block.
+	//
+	// Where the file has app blocks, "app" only says which of them counts.
 	Flags, Variables map[string]Given
 	// Getenv is what env("X") asks. Nil: no variable is set.
 	Getenv func(string) (string, bool)
 }
 
-// Load reads Procfile, app.json, project.toml, CHECKS and dokku.hcl of the project
-// whose folder fsys is. It returns every mistake of all of them at once, and advice.
+// Load reads dokku.hcl of the project whose folder fsys is, and Procfile, app.json,
+// project.toml and CHECKS of the app's own folder, which is the project's where nothing else
+// is said. It returns every mistake of all of them at once, and advice.
 // After a mistake the App is nil. What a flag, a variable, the environment's block and
 // dokku.hcl say is settled in the App, in this order; what the other files say stays
 // in AppJSON, Procfile and Project, for they travel as they are. Explain tells of all.
 func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
 	l := loader{fsys: fsys, app: &App{}}
+	l.readHCL(o)
+	l.give(l.besides(o.Flags), byFlag)
+	l.give(l.besides(o.Variables), byVariable)
+	l.findFolder()
 	l.readProcfile()
 	l.readAppJSON()
 	l.readProject()
 	l.readChecks()
-	l.readHCL(o)
-	l.give(o.Flags, byFlag)
-	l.give(o.Variables, byVariable)
 	l.addFiles()
 	l.settle()
+	l.addBuilder()
 	l.settleEmptyProcfile()
 	l.readTemplate()
 	l.compare()
@@ -99,22 +106,24 @@ func (l *loader) open(name string) (text []byte, s *source, ok bool) {
 }
 
 func (l *loader) readProcfile() {
-	text, s, ok := l.open(procfileName)
+	name := l.inFolder(procfileName)
+	text, s, ok := l.open(name)
 	if !ok {
 		l.procfile = s
 		return
 	}
-	l.app.Procfile, l.procfile = parseProcfile(procfileName, text)
+	l.app.Procfile, l.procfile = parseProcfile(name, text)
 	l.app.ProcfileText = string(text)
 }
 
 func (l *loader) readAppJSON() {
-	text, s, ok := l.open(appJSONName)
+	name := l.inFolder(appJSONName)
+	text, s, ok := l.open(name)
 	if !ok {
 		l.appJSON = s
 		return
 	}
-	l.app.AppJSON, l.appJSON = parseAppJSON(appJSONName, text)
+	l.app.AppJSON, l.appJSON = parseAppJSON(name, text)
 	l.app.AppJSONText = string(text)
 }
 
@@ -123,7 +132,9 @@ func (l *loader) readTemplate() {
 	name := l.app.Nginx[templateProperty]
 	named := name != ""
 	if !named {
-		name = templateName
+		name = l.inFolder(templateName)
+	} else if _, err := fs.Stat(l.fsys, l.inFolder(name)); err == nil {
+		name = l.inFolder(name)
 	}
 	text, s, ok := l.open(name)
 	if ok {
@@ -144,11 +155,7 @@ func (l *loader) settleEmptyProcfile() {
 		return
 	}
 	build := l.app.Build
-	dockerfile := path.Join(build.Context, "Dockerfile")
-	if build.Dockerfile.Path != "" {
-		dockerfile = path.Join(build.Context, build.Dockerfile.Path)
-	}
-	_, err := fs.Stat(l.fsys, dockerfile)
+	_, err := fs.Stat(l.fsys, l.dockerfile())
 	l.app.Procfile, l.app.ProcfileText = nil, ""
 	if err == nil || slices.Contains([]string{"static", "pack", "image"}, build.Builder) {
 		l.procfile.whole(Advice, "it declares no process", "the image's own command will run as web; remove the file, or write a line such as web: ./server")

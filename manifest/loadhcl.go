@@ -27,21 +27,22 @@ func (l *loader) readHCL(o Options) {
 	table := rootBlock()
 	r.sink = l.take(byFile, "")
 	r.block(&table, root, scope{})
-	var names []string
-	for _, part := range r.apart {
-		label := part.labels[0]
-		within := scope{where: part.block + ".", label: label}
-		r.sink, r.lenient = func(finding) {}, true
-		if part.block == "environment" {
-			names = append(names, label)
-			within.exists = l.exists
-			if label == o.Environment {
-				r.sink, r.lenient = l.take(byEnvironment, "environment "+label), false
-			}
+	parts := r.apart
+	l.chooseApp(parts, o.App)
+	names := l.environments(r, &table, parts, o.Environment, byEnvironment, "")
+	for _, part := range parts {
+		switch part.block {
+		case "app":
+			names = append(names, l.appPart(r, table.block("app"), part, o.Environment)...)
+		case "server":
+			r.sink, r.lenient = func(finding) {}, true
+			r.block(table.block("server"), part.node, scope{where: "server.", label: part.labels[0]})
 		}
-		r.block(table.block(part.block), part.node, within)
 	}
+	l.nameBlock(&table)
 	if o.Environment != "" && !slices.Contains(names, o.Environment) {
+		slices.Sort(names)
+		names = slices.Compact(names)
 		hint := "this file has none: write environment \"" + o.Environment + "\" { … }"
 		if len(names) > 0 {
 			hint = didYouMean(o.Environment, names)

@@ -40,12 +40,13 @@ func (b Buildpack) String() string {
 }
 
 func (l *loader) readProject() {
-	text, s, ok := l.open(projectName)
+	name := l.inFolder(projectName)
+	text, s, ok := l.open(name)
 	if !ok {
 		l.project = s
 		return
 	}
-	l.app.Project, l.project = parseProject(projectName, text)
+	l.app.Project, l.project = parseProject(name, text)
 }
 
 // ParseProject reads project.toml of either schema: [io.buildpacks], or [build] as it

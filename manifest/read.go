@@ -33,6 +33,13 @@ func (r *hclReader) block(b *block, n node, s scope) {
 	seen, keys, total := map[string]bool{}, keySet{}, 0
 	for _, entry := range o.inner {
 		attribute, inner := b.attribute(entry.key), b.block(entry.key)
+		if inner != nil && attribute != nil { // app = "web", or app "web" { … }
+			if entry.body != nil || entry.json != nil && entry.json.Value.Kind() == '{' {
+				attribute = nil
+			} else {
+				inner = nil
+			}
+		}
 		switch {
 		case r.json && (entry.key == "//" || s.key == "" && s.where == "" && entry.key == "$schema"): // a comment, and what an editor asks for
 		case attribute != nil && entry.body != nil:
@@ -121,7 +128,7 @@ func (r *hclReader) enter(b *block, n node, s scope) {
 			r.note(s.key+b.name+"."+within.label, n.labelsAt[0])
 		}
 	}
-	if s.where == "" && (b.name == "environment" || b.name == "server") {
+	if b.apart() {
 		r.apart = append(r.apart, part{b.name, n})
 		return
 	}

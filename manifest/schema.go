@@ -100,7 +100,15 @@ func (b block) names() []string {
 		names = append(names, a.name)
 	}
 	for _, inner := range b.blocks {
-		names = append(names, inner.name)
+		if b.attribute(inner.name) == nil { // app is both
+			names = append(names, inner.name)
+		}
 	}
 	return names
+}
+
+// apart says whether a block is no part of one app's description: whether and when it
+// counts is decided once all of the file is known.
+func (b block) apart() bool {
+	return b.name == "environment" || b.name == "app" || b.name == "server"
 }

@@ -13,7 +13,9 @@ type rank int
 const (
 	byFlag rank = iota
 	byVariable
+	byAppEnvironment // the environment block in the app's
 	byEnvironment
+	byApp // the app's block, where there are several
 	byFile
 	byProject // project.toml
 	byAppJSON
@@ -121,7 +123,7 @@ func (b *block) find(key string) (a *attribute, name string) {
 		return nil, ""
 	}
 	inner := b.block(word)
-	if inner == nil || !more || word == "environment" || word == "server" {
+	if inner == nil || !more || inner.apart() {
 		return nil, ""
 	}
 	if inner.open != nil {
@@ -184,7 +186,7 @@ func (l *loader) settleHost() {
 		return
 	}
 	l.app.Host.Name = label
-	if _, ok := l.said.ranked("host.address"); !ok && label != "" && names[0].rank == byEnvironment {
+	if _, ok := l.said.ranked("host.address"); !ok && label != "" && names[0].rank < byFile && len(addresses) > 0 {
 		l.hcl.mistake(names[0].at, "host "+show(label)+" has no address", "write address = \"dokku@host\" in it")
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +16,7 @@ func (l *loader) addFiles() {
 	l.addProject()
 	if p := l.app.Procfile; p != nil {
 		for _, process := range p.Processes {
-			line := origin{name: fmt.Sprintf("%s:%d", procfileName, process.Line)}
+			line := origin{name: fmt.Sprintf("%s:%d", l.inFolder(procfileName), process.Line)}
 			l.also("procfile."+process.Name, byProcfile, line, process.Command, false)
 			if process.Name == "web" {
 				l.also("build.static.command", byProcfile, line, process.Command, false)
@@ -31,8 +30,12 @@ func (l *loader) addFiles() {
 		}
 		l.also("formation."+process+".quantity", byDefault, origin{name: "default"}, quantity, false)
 	}
+}
+
+// addBuilder tells of the builder that is found out where none is named.
+func (l *loader) addBuilder() {
 	builder := "pack"
-	if _, err := fs.Stat(l.fsys, path.Join(l.app.Build.Context, "Dockerfile")); err == nil {
+	if _, err := fs.Stat(l.fsys, l.dockerfile()); err == nil {
 		builder = "dockerfile"
 	}
 	l.also("build.builder", byDefault, origin{name: "default"}, builder, false)

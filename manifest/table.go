@@ -1,9 +1,13 @@
 package manifest
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The patterns that the JSON Schema shares with the checks.
 const (
+	appPattern      = `^[a-z0-9][a-z0-9.-]{0,62}$`
 	processPattern  = `^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
 	envPattern      = `^[A-Za-z_][A-Za-z0-9_]*$`
 	labelPattern    = `^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$`
@@ -18,11 +22,13 @@ const (
 // rootBlock is all that may stand in dokku.hcl.
 func rootBlock() block {
 	root := appBlock()
-	root.blocks = append(root.blocks,
-		block{name: "environment", label: "name", labelCheck: checkLabel, labelForm: labelPattern,
-			doc:        "What is different in one environment; the one that --environment or $DOKKU_ENVIRONMENT names counts.",
-			attributes: root.attributes, blocks: root.blocks},
-		serverBlock())
+	environment := block{name: "environment", label: "name", labelCheck: checkLabel, labelForm: labelPattern,
+		doc:        "What is different in one environment; the one that --environment or $DOKKU_ENVIRONMENT names counts.",
+		attributes: root.attributes, blocks: root.blocks}
+	one := block{name: "app", label: "name", labelCheck: checkLabelOfApp, labelForm: appPattern,
+		doc:        "One of several apps; what stands outside these blocks holds for all of them.",
+		attributes: root.attributes, blocks: append(slices.Clone(root.blocks), environment)}
+	root.blocks = append(root.blocks, environment, one, serverBlock())
 	return root
 }
 
@@ -30,7 +36,7 @@ func rootBlock() block {
 func appBlock() block {
 	return block{
 		attributes: []attribute{
-			{name: "app", kind: aText, check: checkApp, pattern: `^[a-z0-9][a-z0-9.-]{0,62}$`, usual: "the folder's name", example: `"my-app"`,
+			{name: "app", kind: aText, check: checkApp, pattern: appPattern, usual: "the folder's name", example: `"my-app"`,
 				doc: "The app's name on the host.",
 				set: func(d *draft, _ string, v value) { d.app.Name = v.text }},
 			{name: "secrets", kind: aList, check: declaredKey, full: true, pattern: envPattern, never: hostsOwnKeys, example: `["API_TOKEN"]`,

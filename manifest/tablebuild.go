@@ -17,6 +17,9 @@ func buildBlock() block {
 			{name: "dir", kind: aText, check: insidePath, pattern: insidePattern, never: upwards, usual: "the context", example: `"apps/web"`,
 				doc: "The app's own folder, where it is not the context.",
 				set: func(d *draft, _ string, v value) { d.app.Build.Dir = v.text }},
+			{name: "watch", kind: aList, check: insidePath, pattern: insidePattern, never: upwards, usual: "the context", example: `["libs/**", "go.mod"]`,
+				doc: "What beside the app's own folder it is built from, for --changed-since: files, folders, patterns.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Watch = v.list }},
 			{name: "image", kind: aText, check: checkBase, pattern: imagePattern, example: `"registry.example.com/team/app:1.2"`,
 				doc: "The image that builder = \"image\" deploys as it is.",
 				set: func(d *draft, _ string, v value) { d.app.Build.Image = v.text }},
@@ -26,6 +29,9 @@ func buildBlock() block {
 			{name: "secrets", kind: aList, check: envKey, full: true, pattern: envPattern, example: `["NPM_TOKEN"]`,
 				doc: "Names of environment variables that the build may read; they end in no layer.",
 				set: func(d *draft, _ string, v value) { d.app.Build.Secrets = v.list }},
+			{name: "ssh", kind: aList, check: checkMountID, full: true, pattern: `^[A-Za-z0-9_.-]+$`, usual: "none", example: `["default"]`,
+				doc: "Which RUN --mount=type=ssh may use this machine's ssh-agent, by their ids; one without an id is default.",
+				set: func(d *draft, _ string, v value) { d.app.Build.SSH = v.list }},
 		},
 		blocks: []block{dockerfileBlock(), staticBlock(), packBlock(), cacheBlock()}}
 }
@@ -57,6 +63,9 @@ func staticBlock() block {
 			{name: "command", kind: aText, check: checkCommand, pattern: oneLinePattern, usual: "the Procfile's web", example: `"./server --port $PORT"`,
 				doc: "The web process where there is no Procfile.",
 				set: func(d *draft, _ string, v value) { d.app.Build.Static.Command = v.text }},
+			{name: "make", kind: aText, check: checkCommand, pattern: oneLinePattern, usual: "nothing is run", example: `"go build -trimpath -o $OUT/server ."`,
+				doc: "A command that is run here first, in the app's folder or the context, for the platform in $GOOS and $GOARCH: what it leaves in $OUT goes into the image, instead of the files where no dir is named.",
+				set: func(d *draft, _ string, v value) { d.app.Build.Static.Make = v.text }},
 		}}
 }
 

@@ -34,9 +34,10 @@ type keyring struct {
 	timer    *time.Timer // of the handshake that runs
 	timeout  time.Duration
 	unlocked map[string]ssh.Signer
-	trouble  *api.Error // why a key that the host accepted could not be used
-	offered  []string   // keys that were offered, for messages
-	left     []string   // keys that could not be, and why
+	trouble  *api.Error    // why a key that the host accepted could not be used
+	offered  []string      // keys that were offered, for messages
+	left     []string      // keys that could not be, and why
+	used     ssh.PublicKey // that the host asked for a signature of, last
 }
 
 // waitWith names the timer that must not run while a person types a passphrase.

@@ -121,7 +121,7 @@ func (h *hop) handshake(ctx context.Context, timer *time.Timer, conn net.Conn, j
 				return nil, err
 			}
 			done = end
-			return signers, nil
+			return h.keys.noted(signers), nil
 		})},
 	}
 	c, channels, requests, err := ssh.NewClientConn(conn, j.address, config)

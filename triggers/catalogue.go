@@ -7,9 +7,9 @@ import (
 
 // This file says what a trigger of the catalogue is. The triggers themselves stand in
 // three literal tables: catalogue_seed.go, catalogue_plugins.go, catalogue_core.go;
-// docs/triggers.md is made from them.
+// docs/triggers.md and, with the examples, docs/plugins.md are made from them.
 
-//go:generate go test -run ^TestPage$ -update .
+//go:generate go test -run ^(TestPage|TestGuide)$ -update .
 
 // Trigger is one trigger: what it is called with, when, and what comes of it.
 type Trigger struct {

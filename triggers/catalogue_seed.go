@@ -138,7 +138,7 @@ var seedTriggers = []Trigger{
 		Side: Host, When: "After the app's tls folder was removed; post-domains-update follows.",
 		Stdin: NoInput, Stdout: Shown, Failure: Ends, Section: "4.1"},
 	{Name: "receive-app", Args: []Arg{appArg, {"[REV]", Seed, "the commit; missing when nothing was pushed"}},
-		Side: Receive, When: "When an app is to be built on the host: a push over git, ps:rebuild.",
+		Side: Receive, When: "For a push over git, and before ps:rebuild deploys what the app runs once more.",
 		Stdin: NoInput, Stdout: Shown, Failure: Ends, Section: "4.1"},
 	{Name: "receive-branch", Args: []Arg{appArg, {"REV", Seed, "the commit"}, {"REFNAME", Seed, "refs/heads/..."}},
 		Side: Receive, When: "For a push to a branch that is not the one that deploys.",

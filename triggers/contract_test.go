@@ -105,6 +105,24 @@ func TestContract(t *testing.T) {
 				plugin(t, walk.Path, "a", "act", bash+"kill -TERM $$\n", 0o755)
 			},
 			want: outcome{Plugin: "a", Code: 143}},
+		{rule: "killed by KILL is 137, and whoever comes later is not asked",
+			set: func(t *testing.T, walk *Walk) {
+				plugin(t, walk.Path, "a", "act", bash+"echo a; kill -KILL $$\n", 0o755)
+				plugin(t, walk.Path, "b", "act", bash+"echo b\n", 0o755)
+			},
+			want: outcome{Out: "a\n", Plugin: "a", Code: 137}},
+		{rule: "a name with blanks is one plugin's, with its arguments and its configuration",
+			set: func(t *testing.T, walk *Walk) {
+				plugin(t, walk.Path, "my own plugin", "act", bash+`echo "${0%/*} $1 $CONFIG_KEY" | sed "s|$PLUGIN_PATH/||"`+"\n", 0o755)
+				plugin(t, walk.Path, "my own plugin", "plugin.toml", "[plugin.config]\nkey = \"value\"\n", 0o644)
+			},
+			args: []string{"a b"}, want: outcome{Out: "enabled/my own plugin a b value\n"}},
+		{rule: "what it leaves running in the background keeps nobody waiting",
+			set: func(t *testing.T, walk *Walk) {
+				plugin(t, walk.Path, "a", "act", bash+"sleep 600 >/dev/null 2>&1 </dev/null & echo a $! > $PLUGIN_PATH/pid\n", 0o755)
+				plugin(t, walk.Path, "b", "act", bash+"read -r _ pid < $PLUGIN_PATH/pid; kill $pid; echo b\n", 0o755)
+			},
+			want: outcome{Out: "b\n"}},
 		{rule: "10 is an ordinary failure in a trigger",
 			set: func(t *testing.T, walk *Walk) {
 				plugin(t, walk.Path, "a", "act", bash+"exit 10\n", 0o755)

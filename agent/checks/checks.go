@@ -34,6 +34,9 @@ type Checker struct {
 		Inspect(ctx context.Context, ref string) (agent.Container, error)
 		Exec(ctx context.Context, ref string, command []string, out io.Writer) (int, error)
 	}
+	// Near lets a healthcheck's onFailure post to this machine itself; Dokku does, and
+	// whoever may deploy may then knock at what listens on its loopback.
+	Near bool
 }
 
 // Check carries out all checks of a probe at the same time; the first that fails
@@ -71,12 +74,29 @@ func defaults(probe agent.Probe) []manifest.Healthcheck {
 	return []manifest.Healthcheck{{Name: "uptime", Uptime: probe.Wait, Attempts: 1}}
 }
 
-// one carries out a single check with its attempts.
+// one carries out a single check, and tells whom its onFailure names of its failure:
+// also of that of a container which ended before the check could say anything.
 func (c *Checker) one(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, say func(string)) error {
 	name := check.Name
 	if name == "" {
 		name = describe(check)
 	}
+	err := c.attempts(ctx, probe, check, name, say)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, agent.ErrEnded) || err == nil {
+		return err // what nobody waits for any more has not failed
+	} else if cause != nil {
+		err = cause
+	}
+	c.tell(ctx, probe, check, name, err, say)
+	if check.Warn && ctx.Err() == nil {
+		say(fmt.Sprintf("%s: failed, but it only warns", name))
+		return nil
+	}
+	return err
+}
+
+// attempts tries as often as the check says.
+func (c *Checker) attempts(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, name string, say func(string)) error {
 	if err := sleep(ctx, check.InitialDelay); err != nil {
 		return err
 	}
@@ -96,10 +116,6 @@ func (c *Checker) one(ctx context.Context, probe agent.Probe, check manifest.Hea
 				return err
 			}
 		}
-	}
-	if check.Warn {
-		say(fmt.Sprintf("%s: failed, but it only warns", name))
-		return nil
 	}
 	return fmt.Errorf("%s: %d of %d attempts failed; the last: %w", name, attempts, attempts, last)
 }
@@ -124,11 +140,7 @@ func (c *Checker) attempt(ctx context.Context, probe agent.Probe, check manifest
 			return err
 		}
 	}
-	timeout := check.Timeout
-	if timeout <= 0 {
-		timeout = 5 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout(check))
 	defer cancel()
 	port := check.Port
 	if port == 0 {
@@ -144,6 +156,14 @@ func (c *Checker) attempt(ctx context.Context, probe agent.Probe, check manifest
 		return eagerly(ctx, func() error { return dial(ctx, address) })
 	}
 	return nil
+}
+
+// timeout is how long one attempt may take.
+func timeout(check manifest.Healthcheck) time.Duration {
+	if check.Timeout > 0 {
+		return check.Timeout
+	}
+	return 5 * time.Second
 }
 
 // errRefused marks what a starting app does: nobody listens yet.

@@ -86,7 +86,7 @@ func backupExport(ctx context.Context, call *Call) error {
 }
 
 // notBackedUp says what an app is at the moment, not how it is set.
-var notBackedUp = []string{"apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ports/map-detected", "ps/restore",
+var notBackedUp = []string{agent.SigningRequired, agent.AllowedSigners, "apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ports/map-detected", "ps/restore",
 	"apps/deploy-source", "apps/deploy-source-metadata"}
 
 func backupImport(ctx context.Context, call *Call) error {

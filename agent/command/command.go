@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -25,9 +26,11 @@ type Call struct {
 	Force bool
 	// Submit starts the deploy process of a change.
 	Submit func(ctx context.Context, change agent.Change) error
-	In     io.Reader
-	Out    io.Writer
-	Err    io.Writer
+	// Builder builds what arrives by git; nil: this host cannot.
+	Builder receive.Builder
+	In      io.Reader
+	Out     io.Writer
+	Err     io.Writer
 }
 
 // Command is one row of the table.
@@ -93,32 +96,41 @@ func newRequest() (string, error) {
 // Inside a trigger of a deploy of the same app nothing is started: that deploy has
 // the settings already (DESIGN 6, Nested calls).
 func (c *Call) apply(ctx context.Context, change agent.Change) error {
+	_, err := c.applied(ctx, change)
+	return err
+}
+
+// applied is apply, and tells whether there was anything to change.
+func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, err error) {
 	if c.Host.InsideDeploy(ctx, change.App) {
 		fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and no second deploy is started\n", change.App)
-		return nil
+		return true, nil
 	}
 	request, err := newRequest()
 	if err != nil {
-		return err
+		return false, err
 	}
 	change.Request, change.By = request, c.By
 	if err := c.Submit(ctx, change); err != nil {
-		return err
+		return false, err
 	}
 	verdict, err := c.Host.Follow(ctx, change.App, request, 0, func(event api.Event) error { return c.show(event) })
 	if err != nil {
-		return err
+		return false, err
 	}
 	if verdict.Error != nil {
 		c.showFailure(verdict.Error)
-		return verdict.Error
+		return false, verdict.Error
+	}
+	if change.Kind == agent.Tag && !verdict.Changed {
+		return false, nil
 	}
 	fmt.Fprintf(c.Out, "=====> Application deployed:\n")
 	for _, url := range verdict.URLs {
 		fmt.Fprintf(c.Out, "       %s\n", url)
 	}
 	fmt.Fprintln(c.Out)
-	return nil
+	return verdict.Changed, nil
 }
 
 // show prints one event in Dokku's form.

@@ -134,10 +134,7 @@ func configUnset(ctx context.Context, call *Call) error {
 
 // trigger fires a trigger of a command; its output is the command's.
 func (c *Call) trigger(ctx context.Context, name string, args ...string) error {
-	if err := c.Host.Walk.Trigger(ctx, name, args, agent.StreamsOf(ctx)); err != nil {
-		return api.Errorf(api.Unclassified, "run the trigger "+name, "%w", err)
-	}
-	return nil
+	return c.Host.Fire(ctx, name, args...)
 }
 
 // restartFor deploys an app again after its config changed (PLUGIN-CONTRACT 5.4),

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -60,12 +59,12 @@ func (c *Call) cronEntries(ctx context.Context, app string) ([]cron.Entry, error
 	if app != "--global" {
 		return cron.Entries(c.Host, app)
 	}
-	var answer bytes.Buffer
-	if err := c.Host.Walk.Trigger(ctx, "cron-entries", []string{"docker-local"}, agent.Streams{Out: &answer, Err: c.Err}); err != nil {
-		return nil, api.Errorf(api.Unclassified, "run the trigger cron-entries", "%w", err)
+	answer, err := c.Host.Ask(ctx, "cron-entries", "docker-local")
+	if err != nil {
+		return nil, err
 	}
 	var entries []cron.Entry
-	for _, line := range linesOf(answer.String()) {
+	for _, line := range linesOf(answer) {
 		parts := strings.SplitN(line, ";", 3)
 		if len(parts) < 2 {
 			continue

@@ -63,7 +63,6 @@ func cleanup(ctx context.Context, call *Call) error {
 var (
 	serverForm = regexp.MustCompile(`^(https?://)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$`)
 	userForm   = regexp.MustCompile(`^[A-Za-z0-9_$][A-Za-z0-9_.@+$:|/-]{0,254}$`)
-	repoForm   = regexp.MustCompile(`^[a-z0-9]+([._/-]+[a-z0-9]+)*$`)
 	shellForm  = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
 )
 
@@ -115,14 +114,14 @@ func form(pattern *regexp.Regexp, what string) check {
 }
 
 func registrySet(ctx context.Context, call *Call) error {
-	if slices.Contains(call.Args, "push-on-release") {
-		return api.Errorf(api.Usage, "", "this host pushes no images").
-			WithHint("the client pushes to a registry before it deploys: image { registry = … } in dokku.hcl")
+	known := map[string]check{}
+	for _, property := range []string{"image-repo", "image-repo-template", "push-on-release", "server"} {
+		known[property] = func(string) error {
+			return api.Errorf(api.Usage, "", "%s has no effect here: this host pushes no images, and pulls one by the name that the client sends", property).
+				WithHint("the client pushes to a registry before it deploys: image { registry = … } in dokku.hcl")
+		}
 	}
-	return call.set(ctx, "registry", map[string]check{
-		"image-repo": form(repoForm, "image repository"), "server": form(serverForm, "registry's server"),
-		"image-repo-template": func(string) error { return nil },
-	})
+	return call.set(ctx, "registry", known)
 }
 
 func registryReport(ctx context.Context, call *Call) error {

@@ -59,6 +59,16 @@ func (f fired) Trigger(_ context.Context, name string, args []string, _ agent.St
 	return nil
 }
 
+// unserved renders sites that no nginx serves.
+type unserved struct{ *nginx.Nginx }
+
+func (unserved) Check(context.Context, string, []byte) error { return nil }
+func (unserved) Swap(context.Context, string, []byte, string, func() error) (bool, error) {
+	return false, nil
+}
+func (unserved) Remove(context.Context, string) error          { return nil }
+func (unserved) Restore(context.Context, string, string) error { return nil }
+
 // siteHost is a host whose app was never deployed, with what these commands need.
 func siteHost(t *testing.T) (h *agent.Host, told *[]string) {
 	t.Helper()
@@ -67,7 +77,7 @@ func siteHost(t *testing.T) (h *agent.Host, told *[]string) {
 	h.Traffic = &nft.Reload{Places: h.Places}
 	h.Walk, h.Networks = fired{told: told}, networks{"bridge": {Name: "bridge"}, "host": {Name: "host"}}
 	h.Config.Nginx = agent.NginxConfig{LogDir: filepath.Join(t.TempDir(), "logs")}
-	h.Proxy = &nginx.Nginx{Places: h.Places, Config: h.Config.Nginx}
+	h.Proxy = unserved{&nginx.Nginx{Places: h.Places, Config: h.Config.Nginx}}
 	must(t, os.MkdirAll(h.Config.Nginx.LogDir, 0o755))
 	return h, told
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
 )
@@ -17,7 +18,7 @@ import (
 // psCommands are the rows of this noun.
 func psCommands() []Command {
 	rows := []Command{
-		{"ps:rebuild", "(<app>|--all)", "Rebuild an app from the image of its current release", psRebuild},
+		{"ps:rebuild", "(<app>|--all)", "Rebuild an app: from its repository where it was pushed by git, else from the image of its current release", psRebuild},
 		{"ps:report", "[<app>] [<flag>]", "Display a process report for one or more apps", psReport},
 		{"ps:restart", "(<app>|--all) [<proc>]", "Restart an app, or one of its process types", psRestart},
 		{"ps:scale", "[--skip-deploy] <app> [<proc>=<count> ...]", "Get or set how many instances of a process run", psScale},
@@ -35,16 +36,33 @@ func psRestart(ctx context.Context, call *Call) error {
 }
 
 func psRebuild(ctx context.Context, call *Call) error {
-	return redeploy(ctx, call, agent.Rebuild, "Rebuilding %s")
+	return call.each(ctx, func(app string) error {
+		builds, err := receive.Builds(ctx, call.Host, app)
+		if err != nil {
+			return err
+		}
+		ctx := agent.WithStreams(ctx, agent.Streams{Out: call.Out, Err: call.Err})
+		call.say("Rebuilding %s", app)
+		if err := call.receiver().Receive(ctx, app, ""); err != nil || builds { // then that was it
+			return said(err)
+		}
+		return call.apply(ctx, agent.Change{App: app, Kind: agent.Rebuild})
+	})
+}
+
+// ReleaseAndDeploy deploys an app again from what it runs, as ps:rebuild does, and is no
+// rebuild: plugins that carry out receive-app end with it.
+func ReleaseAndDeploy(ctx context.Context, call *Call) error {
+	return redeploy(ctx, call, agent.Rebuild, "Releasing %s")
 }
 
 func psStart(ctx context.Context, call *Call) error {
-	return redeploy(ctx, call, agent.Start, "Starting %s")
+	return redeploy(ctx, call, agent.Start, "Starting %s", "pre-start")
 }
 
 // redeploy asks for a change of an app or, with --all, of every app that the caller may
-// see; --parallel is taken and changes nothing.
-func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) error {
+// see; --parallel is taken and changes nothing. Some triggers come before it.
+func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string, before ...string) error {
 	return call.each(ctx, func(app string) error {
 		change := agent.Change{App: app, Kind: kind}
 		if len(call.Args) > 0 && kind == agent.Restart {
@@ -52,8 +70,8 @@ func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) err
 				return api.Errorf(api.Usage, "", "%q is no process type", change.Process)
 			}
 		}
-		if kind == agent.Start {
-			if err := call.trigger(ctx, "pre-start", app); err != nil {
+		for _, trigger := range before {
+			if err := call.trigger(ctx, trigger, app); err != nil {
 				return err
 			}
 		}
@@ -179,7 +197,16 @@ func scaleOf(words []string) (map[string]int, error) {
 }
 
 func psReport(ctx context.Context, call *Call) error {
+	global, err := call.settings("--global")
+	if err != nil {
+		return err
+	}
 	return call.report(ctx, "ps", func(app string, settings agent.Settings) ([]reportLine, error) {
+		kept := slices.Concat(computed("Ps", "keep-bytes", "", settings, global, "ps/keep-bytes"),
+			computed("Ps", "keep-releases", strconv.Itoa(agent.DefaultKeptReleases), settings, global, "ps/keep-releases"))
+		if app == "--global" {
+			return kept, nil
+		}
 		state, err := call.Host.State(ctx, app)
 		if err != nil {
 			return nil, err
@@ -216,6 +243,7 @@ func psReport(ctx context.Context, call *Call) error {
 			{"Restore", restore},
 			{"Running", status},
 		}
+		rows = append(rows, kept...)
 		for _, c := range state.Containers {
 			rows = append(rows, reportLine{fmt.Sprintf("Status %s %d", c.Process, c.Index), fmt.Sprintf("%s (CID: %.12s)", c.Status, c.ID)})
 		}

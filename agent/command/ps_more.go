@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,12 +20,15 @@ func psMoreCommands() []Command {
 		{"ps:inspect", "<app>", "Show what the engine says of an app's containers, without the values of their config", psInspect},
 		{"ps:restore", "[<app>]", "Start what ran before the host went down, of one app or of all", psRestore},
 		{"ps:retire", "[--app <app>]", "Stop former containers whose time is over", psRetire},
-		{"ps:set", "<app> <key> [<value>]", "Set or clear a ps property of an app", psSet},
+		{"ps:set", "[--global|<app>] <key> [<value>]", "Set or clear a ps property of an app", psSet},
 	}
 }
 
 // restartForm is what docker takes as a restart policy.
 var restartForm = regexp.MustCompile(`^(no|always|unless-stopped|on-failure(:[0-9]{1,4})?)$`)
+
+// imageSize is docker's way to write a size; a unit is asked for, for nobody keeps bytes.
+var imageSize = regexp.MustCompile(`^[1-9][0-9]{0,9}[kmg]b?$`)
 
 func psSet(ctx context.Context, call *Call) error {
 	line := func(string) error { return nil }
@@ -37,12 +39,11 @@ func psSet(ctx context.Context, call *Call) error {
 			}
 			return nil
 		},
+		"keep-releases": number(1, 1000), "keep-bytes": form(imageSize, "size of images, such as 500m or 10g"),
 		"stop-timeout-seconds": number(0, aWeek), "start-cmd": line, "dockerfile-start-cmd": line,
-		"procfile-path": func(value string) error {
-			if path.IsAbs(value) || path.Clean(value) != value || strings.HasPrefix(value, "..") || strings.ContainsAny(value, "\\ ") {
-				return api.Errorf(api.Usage, "", "%q is no path inside the app", value)
-			}
-			return nil
+		"procfile-path": func(string) error {
+			return api.Errorf(api.Usage, "", "procfile-path has no effect here: this host has no source tree to find a Procfile in").
+				WithHint("the client sends the Procfile of the folder that it pushes: dokku-push DIR names another one")
 		},
 	})
 }
@@ -114,9 +115,7 @@ func psRestore(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if err := call.trigger(ctx, "pre-restore", "docker-local"); err != nil {
-		return err
-	}
+	call.warned(call.trigger(ctx, "pre-restore", "docker-local"))
 	var failures []error
 	for _, app := range apps {
 		if err := call.restore(ctx, app); err != nil {
@@ -124,6 +123,13 @@ func psRestore(ctx context.Context, call *Call) error {
 		}
 	}
 	return errors.Join(failures...)
+}
+
+// warned says what went wrong and keeps nothing from going on.
+func (c *Call) warned(err error) {
+	if err != nil {
+		fmt.Fprintf(c.Err, " !     %v\n", err)
+	}
 }
 
 func (c *Call) restore(ctx context.Context, app string) error {
@@ -152,9 +158,7 @@ func (c *Call) restore(ctx context.Context, app string) error {
 		return nil
 	}
 	c.say("Restoring app %s", app)
-	if err := c.trigger(ctx, "scheduler-pre-restore", "docker-local", app); err != nil {
-		return err
-	}
+	c.warned(c.trigger(ctx, "scheduler-pre-restore", "docker-local", app))
 	if err := c.trigger(ctx, "pre-start", app); err != nil {
 		return err
 	}

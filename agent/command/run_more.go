@@ -251,6 +251,9 @@ func (c *Call) failed(ctx context.Context, all bool) error {
 	}
 	found := false
 	for _, app := range apps {
+		if err := c.trigger(ctx, "scheduler-logs-failed", "docker-local", app); err != nil {
+			return err
+		}
 		dead, err := c.Host.FailedContainers(ctx, app)
 		if err != nil {
 			return err

@@ -69,6 +69,26 @@ func TestChecksLists(t *testing.T) {
 	refuses(t, h, "checks:run shop", api.Precondition, "no running container")
 }
 
+// TestRetention: how many images stay is an app's own, or the host's for all.
+func TestRetention(t *testing.T) {
+	h, e := newHost(t)
+	deploy(t, h)
+	e.list = nil
+	prints(t, h, "ps:report shop --ps-computed-keep-releases", "5\n")
+	prints(t, h, "ps:set --global keep-releases 9", "=====> Setting keep-releases to 9\n")
+	prints(t, h, "ps:report shop --ps-computed-keep-releases", "9\n")
+	prints(t, h, "ps:set shop keep-releases 2", "=====> Setting keep-releases to 2\n")
+	prints(t, h, "ps:report shop --ps-computed-keep-releases", "2\n")
+	prints(t, h, "ps:report --global --ps-global-keep-releases", "9\n")
+	prints(t, h, "ps:set shop keep-bytes 10g", "=====> Setting keep-bytes to 10g\n")
+	prints(t, h, "ps:report shop --ps-keep-bytes", "10g\n")
+	has(t, h, "ps", map[string]string{"keep-bytes": "10g", "keep-releases": "2"})
+	prints(t, h, "ps:set shop keep-bytes", "=====> Unsetting keep-bytes\n")
+	for _, line := range []string{"ps:set shop keep-releases 0", "ps:set shop keep-releases all", "ps:set shop keep-bytes 10", "ps:set shop keep-bytes 0g", "ps:set shop keep-bytes lots"} {
+		refuses(t, h, line, api.Usage, "is no")
+	}
+}
+
 func TestDockerOptions(t *testing.T) {
 	h, _ := newHost(t)
 	prints(t, h, `docker-options:add shop build,deploy,run "--link dokku.postgres.db:dokku-postgres-db"`, "")
@@ -188,30 +208,37 @@ func TestResources(t *testing.T) {
 func TestSetCommands(t *testing.T) {
 	h, _ := newHost(t)
 	for line, want := range map[string]string{
-		"ps:set shop restart-policy on-failure:20":     "Setting restart-policy to on-failure:20",
-		"ps:set shop stop-timeout-seconds 60":          "Setting stop-timeout-seconds to 60",
-		"ps:set shop procfile-path deploy/Procfile":    "Setting procfile-path to deploy/Procfile",
-		"ps:set shop start-cmd node server.js":         "Setting start-cmd to node server.js",
-		"registry:set shop server registry.example:50": "Setting server to registry.example:50",
-		"registry:set --global server docker.io":       "Setting server to docker.io",
-		"scheduler:set shop shell /bin/ash":            "Setting shell to /bin/ash",
-		"scheduler:set shop selected docker-local":     "Setting selected to docker-local",
-		"logs:set --global max-size 20m":               "Setting max-size to 20m",
-		"cron:set shop maintenance true":               "Setting maintenance to true",
-		"logs:set shop max-size":                       "Unsetting max-size",
+		"ps:set shop restart-policy on-failure:20": "Setting restart-policy to on-failure:20",
+		"ps:set shop stop-timeout-seconds 60":      "Setting stop-timeout-seconds to 60",
+		"ps:set shop start-cmd node server.js":     "Setting start-cmd to node server.js",
+		"scheduler:set shop shell /bin/ash":        "Setting shell to /bin/ash",
+		"scheduler:set shop selected docker-local": "Setting selected to docker-local",
+		"logs:set --global max-size 20m":           "Setting max-size to 20m",
+		"cron:set shop maintenance true":           "Setting maintenance to true",
+		"logs:set shop max-size":                   "Unsetting max-size",
 	} {
 		prints(t, h, line, "=====> "+want+"\n")
 	}
-	has(t, h, "ps", map[string]string{"restart-policy": "on-failure:20", "stop-timeout-seconds": "60", "procfile-path": "deploy/Procfile", "start-cmd": "node server.js"})
+	has(t, h, "ps", map[string]string{"restart-policy": "on-failure:20", "stop-timeout-seconds": "60", "start-cmd": "node server.js"})
 	prints(t, h, "logs:report shop --logs-computed-max-size", "20m\n")
 	prints(t, h, "scheduler:report shop --scheduler-computed-shell", "/bin/ash\n")
-	prints(t, h, "registry:report shop --registry-server", "registry.example:50\n")
 	prints(t, h, "cron:report shop --cron-maintenance", "true\n")
 	for _, line := range []string{"ps:set shop", "ps:set shop restart-policy sometimes", "ps:set shop stop-timeout-seconds -1", "ps:set shop stop-timeout-seconds 01",
-		"ps:set shop procfile-path /etc/passwd", "ps:set shop procfile-path ../x", "ps:set shop nonsense x", "ps:set --global restart-policy always", "ps:set shop start-cmd 'a\nb'",
-		"checks:set shop wait-to-retire x", "logs:set shop max-size 0", "logs:set shop vector-sink x", "registry:set shop push-on-release true", "registry:set shop image-repo 'A B'",
+		"ps:set shop nonsense x", "ps:set --global restart-policy always", "ps:set shop start-cmd 'a\nb'",
+		"checks:set shop wait-to-retire x", "logs:set shop max-size 0", "logs:set shop vector-sink x",
 		"scheduler:set shop selected k3s", "scheduler:set shop shell sh", "cron:set shop maintenance yes"} {
 		refuses(t, h, line, api.Usage, "")
+	}
+}
+
+// TestWithoutEffect: what would change nothing here is refused by its name, and can be unset.
+func TestWithoutEffect(t *testing.T) {
+	h, _ := newHost(t)
+	for _, words := range []string{"ps:set shop procfile-path", "registry:set shop image-repo", "registry:set shop image-repo-template",
+		"registry:set shop push-on-release", "registry:set shop server"} {
+		name := words[strings.LastIndex(words, " ")+1:]
+		refuses(t, h, words+" x/y", api.Usage, name+" has no effect here")
+		prints(t, h, words, "=====> Unsetting "+name+"\n")
 	}
 }
 

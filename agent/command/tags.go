@@ -2,10 +2,13 @@ package command
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -14,10 +17,11 @@ import (
 // tagsCommands are the rows of this noun.
 func tagsCommands() []Command {
 	return []Command{
-		{"tags", "<app>", "List all app image tags", tagsList},
+		{"tags", "<app> [--format json|stdout]", "List all app image tags", tagsList},
 		{"tags:create", "<app> <tag>", "Add a tag to the running image", tagsCreate},
 		{"tags:deploy", "<app> <tag>", "Deploy a tagged image", tagsDeploy},
 		{"tags:destroy", "<app> <tag>", "Remove an image tag", tagsDestroy},
+		{"tags:list", "<app> [--format json|stdout]", "List all app image tags", tagsList},
 	}
 }
 
@@ -48,8 +52,23 @@ func ownTag(label string) error {
 	return nil
 }
 
+// taggedImage is a row of `tags --format json`.
+type taggedImage struct {
+	Repository string `json:"repository"`
+	Tag        string `json:"tag"`
+	ImageID    string `json:"image_id"` // config digest
+	Size       int64  `json:"size"`     // bytes
+}
+
 func tagsList(ctx context.Context, call *Call) error {
+	asJSON, err := call.format()
+	if err != nil {
+		return err
+	}
 	app, err := call.app(ctx)
+	if err == nil {
+		err = call.noMore()
+	}
 	if err != nil {
 		return err
 	}
@@ -57,13 +76,19 @@ func tagsList(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
+	rows := []taggedImage{}
+	for _, label := range slices.Sorted(maps.Keys(tags)) {
+		rows = append(rows, taggedImage{"dokku/" + app, label, tags[label].ID, tags[label].Size})
+	}
+	if asJSON {
+		return json.NewEncoder(call.Out).Encode(rows)
+	}
 	if !call.Quiet {
 		fmt.Fprintf(call.Out, "=====> Image tags for dokku/%s\n", app)
 	}
 	fmt.Fprintf(call.Out, "%-30s %-20s %-15s %s\n", "REPOSITORY", "TAG", "IMAGE ID", "SIZE")
-	for _, label := range slices.Sorted(maps.Keys(tags)) {
-		image := tags[label]
-		fmt.Fprintf(call.Out, "%-30s %-20s %-15s %.1fMB\n", "dokku/"+app, label, short(image.ID), float64(image.Size)/1e6)
+	for _, row := range rows {
+		fmt.Fprintf(call.Out, "%-30s %-20s %-15s %.1fMB\n", row.Repository, row.Tag, short(row.ImageID), float64(row.Size)/1e6)
 	}
 	return nil
 }
@@ -111,6 +136,37 @@ func tagsDeploy(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	call.say("Deploying %s (dokku/%s:%s)", app, app, label)
-	return call.apply(ctx, agent.Change{App: app, Kind: agent.Tag, Image: "dokku/" + app + ":" + label})
+	change, err := call.tagged(ctx, app, label)
+	if err != nil {
+		return err
+	}
+	call.say("Deploying %s (%s)", app, change.Image)
+	return call.apply(ctx, change)
+}
+
+// tagged finds what a tag of an app names: an image of the engine, one that was sent to
+// this host under that tag and never deployed, or one of the app's repository in a registry.
+func (c *Call) tagged(ctx context.Context, app, label string) (agent.Change, error) {
+	change := agent.Change{App: app, Kind: agent.Tag, Image: "dokku/" + app + ":" + label}
+	if _, err := c.Host.Images.Image(ctx, change.Image); !errors.Is(err, agent.ErrNotFound) {
+		return change, err
+	}
+	sent, err := c.Host.Blobs.Tagged(app, label)
+	if err == nil {
+		change.Pull, change.Document.Image = agent.PullSent, sent
+		return change, nil
+	} else if !errors.Is(err, agent.ErrNotFound) {
+		return change, err
+	}
+	settings, err := c.settings(app)
+	if err != nil {
+		return change, err
+	}
+	if repository := settings.Properties["registry/image-repo"]; repository != "" {
+		if server := settings.Properties["registry/server"]; server != "" {
+			repository = strings.TrimSuffix(server, "/") + "/" + repository
+		}
+		change.Image, change.Pull = repository+":"+label, agent.PullMissing
+	}
+	return change, nil
 }

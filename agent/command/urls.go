@@ -16,7 +16,7 @@ func urlsCommands() []Command {
 }
 
 func url(ctx context.Context, call *Call) error {
-	all, err := call.urls(ctx)
+	all, err := call.urls(ctx, "url")
 	if err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func url(ctx context.Context, call *Call) error {
 }
 
 func urls(ctx context.Context, call *Call) error {
-	all, err := call.urls(ctx)
+	all, err := call.urls(ctx, "urls")
 	if err != nil {
 		return err
 	}
@@ -35,12 +35,13 @@ func urls(ctx context.Context, call *Call) error {
 	return nil
 }
 
-func (c *Call) urls(ctx context.Context) ([]string, error) {
+// urls are an app's addresses, or what a plugin says instead.
+func (c *Call) urls(ctx context.Context, kind string) ([]string, error) {
 	app, err := c.app(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all, err := c.Host.URLs(app)
+	all, err := c.Host.Addresses(ctx, app, kind)
 	if err != nil {
 		return nil, err
 	}

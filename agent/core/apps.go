@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/command"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
 )
@@ -98,7 +99,7 @@ func releaseAndDeploy(ctx context.Context, a *ask) error {
 	if tag := a.arg(1); tag != "" && tag != latest {
 		return a.do(ctx, "tags:deploy", a.arg(0), tag)
 	}
-	return a.do(ctx, "ps:rebuild", a.arg(0))
+	return command.ReleaseAndDeploy(ctx, a.call(a.arg(0)))
 }
 
 func availablePort(_ context.Context, a *ask) error {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/command"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -23,6 +24,8 @@ type Core struct {
 	Host *agent.Host
 	// Submit starts the deploy process of a change.
 	Submit func(ctx context.Context, change agent.Change) error
+	// Builder builds what arrives by git; nil: this host cannot.
+	Builder receive.Builder
 }
 
 // act is one answer: a function of the protocol, or a core plugin's part in a trigger.
@@ -87,11 +90,16 @@ func (a *ask) warn(err error) {
 func (a *ask) do(ctx context.Context, name string, args ...string) error {
 	for _, row := range command.Table() {
 		if row.Name == name {
-			return row.Do(ctx, &command.Call{Host: a.Host, Args: args, By: a.by(), Submit: a.Submit,
-				In: a.in, Out: a.out, Err: a.err, Quiet: a.variable("DOKKU_QUIET_OUTPUT") != ""})
+			return row.Do(ctx, a.call(args...))
 		}
 	}
 	return api.Errorf(api.Usage, "", "`%s' is not a dokku command of this host", name)
+}
+
+// call is a command's call with these arguments.
+func (a *ask) call(args ...string) *command.Call {
+	return &command.Call{Host: a.Host, Args: args, By: a.by(), Submit: a.Submit, Builder: a.Builder,
+		In: a.in, Out: a.out, Err: a.err, Quiet: a.variable("DOKKU_QUIET_OUTPUT") != ""}
 }
 
 // by is who asks: whoever gave the command that the plugin runs in.
@@ -193,9 +201,5 @@ func (a *ask) properties() *state.Store { return &state.Store{Places: a.Host.Pla
 
 // answer walks a trigger and returns what it printed, without blanks around it.
 func (a *ask) answer(ctx context.Context, trigger string, args ...string) (string, error) {
-	var said strings.Builder
-	if err := a.Host.Walk.Trigger(ctx, trigger, args, agent.Streams{Out: &said, Err: a.err}); err != nil {
-		return "", api.Errorf(api.Unclassified, "run the trigger "+trigger, "%w", err)
-	}
-	return strings.TrimSpace(said.String()), nil
+	return a.Host.Ask(ctx, trigger, args...)
 }

@@ -69,7 +69,7 @@ func queries() map[string]map[string]act {
 		"builder": {"builder-detect": detectBuilder, "builder-get-property": property("builder"), "builder-set-property": setProperty("builder")},
 		"certs": {
 			"certs-exists": certExists, "certs-get": certGet, "certs-set": byCommand("certs:add"),
-			"certs-remove": byCommand("certs:remove"), "certs-force": byCommand("certs:generate"),
+			"certs-remove": byCommand("certs:remove"), "certs-force": forceCertificate,
 		},
 		"checks": {"checks-get-property": property("checks")},
 		"config": {
@@ -80,7 +80,7 @@ func queries() map[string]map[string]act {
 			"domains-list": domains, "domains-urls": urls, "domains-vhost-enabled": vhostAnswer, "domains-add": byCommand("domains:add"),
 			"domains-enable": byCommand("domains:enable"), "domains-disable": byCommand("domains:disable"),
 		},
-		"git":  {"git-get-property": property("git"), "git-from-image": byCommand("git:from-image"), "git-from-directory": byCommand("git:from-directory")},
+		"git":  {"receive-app": receiveApp, "git-get-property": property("git"), "git-from-image": byCommand("git:from-image"), "git-from-directory": byCommand("git:from-directory")},
 		"logs": {"logs-get-property": property("logs")},
 		"network": {
 			"network-get-listeners": listeners, "network-get-static-listeners": staticListeners, "network-get-property": property("network"),
@@ -111,9 +111,9 @@ func requests() map[string]map[string]act {
 	return map[string]map[string]act{
 		"docker-options": {"docker-args-build": options("build"), "docker-args-deploy": options("deploy"), "docker-args-run": options("run")},
 		"nginx-vhosts": {
-			"post-certs-update": buildProxy, "post-certs-remove": buildProxy, "post-domains-update": buildProxy,
-			"post-proxy-ports-update": buildProxy, "core-post-deploy": buildProxy,
+			"post-domains-update": buildProxy, "post-proxy-ports-update": buildProxy, "core-post-deploy": buildProxy,
 		},
+		"ports": {"post-certs-update": certificateChanged, "post-certs-remove": certificateChanged},
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -66,16 +65,9 @@ func urls(ctx context.Context, a *ask) error {
 	if err := a.Host.Exists(a.arg(0)); err != nil {
 		return err
 	}
-	all, err := a.Host.URLs(a.arg(0))
+	all, err := a.Host.Addresses(ctx, a.arg(0), a.arg(1))
 	if err != nil {
 		return err
-	}
-	said, err := a.answer(ctx, "app-urls", a.args...)
-	if err != nil {
-		return err
-	}
-	if said != "" {
-		all = strings.Fields(said)
 	}
 	if a.arg(1) == "url" && len(all) > 1 {
 		all = all[:1]
@@ -123,6 +115,21 @@ func certExists(_ context.Context, a *ask) error {
 	_, noCertificate := a.certificate("server.crt")
 	_, noKey := a.certificate("server.key")
 	return a.truth(noCertificate == nil && noKey == nil)
+}
+
+// forceCertificate makes a certificate for an app that has none, for its first domain.
+func forceCertificate(ctx context.Context, a *ask) error {
+	settings, err := a.settings()
+	if err != nil {
+		return err
+	}
+	if _, none := a.certificate("server.crt"); none == nil {
+		return nil
+	}
+	if len(settings.Domains) == 0 {
+		return api.Errorf(api.Precondition, "make a certificate", "%s has no domain", a.arg(0)).WithHint("domains:add %s example.com", a.arg(0))
+	}
+	return a.do(ctx, "certs:generate", a.arg(0), settings.Domains[0])
 }
 
 func certGet(_ context.Context, a *ask) error {
@@ -242,6 +249,10 @@ func buildProxy(ctx context.Context, a *ask) error {
 		return err
 	}
 	return a.Host.Serve(ctx, a.arg(0), a.by())
+}
+
+func certificateChanged(ctx context.Context, a *ask) error {
+	return a.Host.CertificateChanged(ctx, a.arg(0), a.by())
 }
 
 func clearProxy(ctx context.Context, a *ask) error {

@@ -34,9 +34,22 @@ func (e *Engine) Image(ctx context.Context, ref string) (agent.Image, error) {
 	return image, nil
 }
 
-// Pull fetches repository@digest and returns when the engine has all of it. auth and
-// progress may be nil; progress is called at most some times a second for each layer.
+// Pull fetches a reference and returns when the engine has all of it. auth and progress may
+// be nil; progress is called at most some times a second for each layer. Without auth, what
+// nobody may have is asked for once more with the passwords that the docker program keeps
+// for its user, credential helpers included.
 func (e *Engine) Pull(ctx context.Context, ref string, auth *api.RegistryAuth, progress func(api.Progress)) error {
+	err := e.pull(ctx, ref, auth, progress)
+	if err == nil || auth != nil || ctx.Err() != nil {
+		return err
+	}
+	if said, failed := e.program(ctx, "", "pull", "--quiet", ref); failed != nil {
+		return fmt.Errorf("pull %s: %s: %w", ref, said, err)
+	}
+	return nil
+}
+
+func (e *Engine) pull(ctx context.Context, ref string, auth *api.RegistryAuth, progress func(api.Progress)) error {
 	var options client.ImagePullOptions
 	if auth != nil {
 		header, err := authconfig.Encode(registry.AuthConfig{Username: auth.Username, Password: auth.Password,

@@ -53,7 +53,7 @@ type tester interface {
 // caller may see.
 func New(host *agent.Host, apps map[string]agent.Settings) *Doctor {
 	d := &Doctor{Places: host.Places, Config: host.Config, Traffic: host.Traffic.Name(), Apps: apps, Now: time.Now(),
-		Info: host.Containers.Info, Volume: volume, Memory: memory, Dial: dial, Resolve: resolve, Addresses: addresses,
+		Info: host.Containers.Info, Volume: volume, Memory: ReadMemory, Dial: dial, Resolve: resolve, Addresses: addresses,
 		Commands: commands, Leftovers: host.Leftovers, Unfinished: host.Unfinished}
 	if proxy, ok := host.Proxy.(tester); ok {
 		d.TestNginx = proxy.Test

@@ -287,7 +287,7 @@ func TestBytesOf(t *testing.T) {
 
 // TestMachine: the real sources answer on this machine.
 func TestMachine(t *testing.T) {
-	if m, err := memory(); err != nil || m.Available > m.Total {
+	if m, err := ReadMemory(); err != nil || m.Available > m.Total {
 		t.Errorf("memory: %+v, %v", m, err)
 	}
 	if v, err := volume(filepath.Join(t.TempDir(), "not", "yet")); err != nil || v.Size == 0 || v.ID == "" {

@@ -14,7 +14,8 @@ import (
 // Memory is a machine's, in bytes.
 type Memory struct{ Total, Available uint64 }
 
-func memory() (Memory, error) {
+// ReadMemory asks the kernel.
+func ReadMemory() (Memory, error) {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return Memory{}, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/command"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/triggers"
 )
@@ -26,6 +27,8 @@ type Entry struct {
 	HTTP func(ctx context.Context, by agent.Caller) error
 	// Submit starts the deploy process of a change.
 	Submit func(ctx context.Context, change agent.Change) error
+	// Builder builds what arrives by git; nil: this host cannot.
+	Builder receive.Builder
 	// Plugins is the walk over the plugins with the environment of this moment; nil: there
 	// are none.
 	Plugins func() *triggers.Walk
@@ -110,7 +113,7 @@ func caller(ssh bool) agent.Caller {
 }
 
 func (e *Entry) dispatch(ctx context.Context, line line, by agent.Caller) int {
-	call := &command.Call{Host: e.Host, Args: line.args, App: line.app, By: by, Submit: e.Submit,
+	call := &command.Call{Host: e.Host, Args: line.args, App: line.app, By: by, Submit: e.Submit, Builder: e.Builder,
 		In: e.In, Out: e.Out, Err: e.Err, Quiet: line.quiet, Force: line.force}
 	word := line.word
 	if word == "-v" || word == "--version" {

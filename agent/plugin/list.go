@@ -78,3 +78,12 @@ func shown(address string) string {
 func (m *Manager) Installed(name string) bool {
 	return plainName.MatchString(name) && m.isInstalled(name)
 }
+
+// Pinned is the branch, tag or commit that a plugin was asked to stand at; empty: none was.
+func (m *Manager) Pinned(name string) string {
+	text, err := os.ReadFile(filepath.Join(m.available(name), pinFile))
+	if err != nil || !plainName.MatchString(name) {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

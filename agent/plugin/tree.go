@@ -6,10 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
 
+	archives "github.com/dokku-push/dokku-push/agent/archive"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -57,7 +56,7 @@ func inspect(op, dir, shown string) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", op, err)
 			}
-			if !staysInside(inside, target) {
+			if !archives.StaysInside(inside, target) {
 				return refuse("a link that leads out of the plugin")
 			}
 		case !entry.IsDir() && !entry.Type().IsRegular():
@@ -65,16 +64,6 @@ func inspect(op, dir, shown string) error {
 		}
 		return nil
 	})
-}
-
-// staysInside tells whether a link at a place in a folder leads to another place in it.
-func staysInside(at, target string) bool {
-	if target == "" || strings.HasPrefix(target, "/") || strings.Contains(target, "\\") {
-		return false
-	}
-	to := path.Join(path.Dir(filepath.ToSlash(at)), target)
-	first, _, _ := strings.Cut(to, "/")
-	return to != ".." && !strings.HasPrefix(to, "../") && first != ".git"
 }
 
 // copyTree copies the files, folders and links of a folder into one that is not there.

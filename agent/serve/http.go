@@ -161,7 +161,7 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request, app string) {
 	}
 	s.submit(w, r, digest, agent.Change{App: app, Request: id, Kind: agent.Deploy, Document: body.Document, Auth: body.RegistryAuth,
 		By: s.By, LockWait: time.Duration(body.LockWait) * time.Second, RunURL: body.Document.Source.RunURL,
-		NewestWins: body.NewestWins, State: strings.Trim(r.Header.Get(api.IfMatch), `"`)})
+		NewestWins: body.NewestWins, Signed: body.Signed, State: strings.Trim(r.Header.Get(api.IfMatch), `"`)})
 }
 
 func (s *Server) plan(w http.ResponseWriter, r *http.Request, app string) {
@@ -226,7 +226,7 @@ func (s *Server) promote(w http.ResponseWriter, r *http.Request, app string) {
 		refuse(w, statusOf(err), err)
 		return
 	}
-	s.submit(w, r, agent.DocumentDigest(api.ReleaseDocument{}), agent.Change{App: app, Request: id, Kind: agent.Promote, From: body.From,
+	s.submit(w, r, agent.DocumentDigest(api.ReleaseDocument{}), agent.Change{App: app, Request: id, Kind: agent.Promote, From: body.From, Signed: body.Signed,
 		By: s.By, LockWait: time.Duration(body.LockWait) * time.Second})
 }
 

@@ -61,6 +61,7 @@ func (s *SSH) Serve(ctx context.Context, listener net.Listener) error {
 
 // connection serves one client until it leaves.
 func (s *SSH) connection(ctx context.Context, conn net.Conn, config *ssh.ServerConfig) {
+	host := ctx
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second)) // for the handshake
 	server, channels, requests, err := ssh.NewServerConn(conn, config)
@@ -83,7 +84,7 @@ func (s *SSH) connection(ctx context.Context, conn net.Conn, config *ssh.ServerC
 		if err != nil {
 			break
 		}
-		running.Go(func() { s.session(ctx, server, channel, requests) })
+		running.Go(func() { s.session(ctx, host, server, channel, requests) })
 	}
 	cancel()
 	running.Wait()
@@ -99,7 +100,7 @@ func answerRequests(requests <-chan *ssh.Request) {
 }
 
 // session waits for its one exec request; "env", "pty-req" and the like are refused.
-func (s *SSH) session(ctx context.Context, server *ssh.ServerConn, channel ssh.Channel, requests <-chan *ssh.Request) {
+func (s *SSH) session(ctx, host context.Context, server *ssh.ServerConn, channel ssh.Channel, requests <-chan *ssh.Request) {
 	defer channel.Close()
 	for request := range requests {
 		if request.Type != "exec" && request.Type != "shell" {
@@ -115,15 +116,16 @@ func (s *SSH) session(ctx context.Context, server *ssh.ServerConn, channel ssh.C
 		}
 		_ = request.Reply(true, nil)
 		go answerRequests(requests)
-		exit := s.exec(ctx, server, channel, payload.Command)
+		exit := s.exec(ctx, host, server, channel, payload.Command)
 		_, _ = channel.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(exit)}))
 		return
 	}
 }
 
 // exec runs the forced command. When the client leaves, its process group is ended, as sshd's
-// hang-up would; a deploy has a session of its own and is not in it.
-func (s *SSH) exec(ctx context.Context, server *ssh.ServerConn, channel ssh.Channel, command string) int {
+// hang-up would; a deploy has a session of its own and is not in it. When the host ends,
+// it is ended whether it minds a hang-up or not.
+func (s *SSH) exec(ctx, host context.Context, server *ssh.ServerConn, channel ssh.Channel, command string) int {
 	cmd := exec.Command(s.Argv[0], s.Argv[1:]...)
 	cmd.Env = append(append([]string(nil), s.Env...),
 		"SSH_ORIGINAL_COMMAND="+command, "NAME="+server.Permissions.Extensions["name"],
@@ -143,6 +145,8 @@ func (s *SSH) exec(ctx context.Context, server *ssh.ServerConn, channel ssh.Chan
 	}
 	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGHUP) })
 	defer stop()
+	end := context.AfterFunc(host, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) })
+	defer end()
 	go func() {
 		_, _ = io.Copy(stdin, channel)
 		stdin.Close()

@@ -112,7 +112,7 @@ func checkDocument(document api.ReleaseDocument) error {
 	if document.Image.Registry != "" && (len(document.Image.Registry) > 255 || !repository.MatchString(document.Image.Registry)) {
 		return bad("image.registry", document.Image.Registry)
 	}
-	for _, text := range []string{document.Source.Revision, document.Source.Branch, document.Source.RunURL} {
+	for _, text := range []string{document.Source.Revision, document.Source.Branch, document.Source.Author, document.Source.RunURL} {
 		if len(text) > 4<<10 {
 			return api.Errorf(api.Usage, "read the release document", "source is longer than 4 KiB")
 		}

@@ -25,15 +25,15 @@ type imageManifest struct {
 	MediaType     types.MediaType   `json:"mediaType"`
 	Config        descriptor        `json:"config"`
 	Layers        []descriptor      `json:"layers"`
-	Manifests     []json.RawMessage `json:"manifests"`
-	FSLayers      []json.RawMessage `json:"fsLayers"`
+	Manifests     []json.RawMessage `json:"manifests,omitempty"`
+	FSLayers      []json.RawMessage `json:"fsLayers,omitempty"`
 }
 
 type descriptor struct {
 	MediaType types.MediaType `json:"mediaType"`
 	Size      int64           `json:"size"`
 	Digest    string          `json:"digest"`
-	URLs      []string        `json:"urls"`
+	URLs      []string        `json:"urls,omitempty"`
 }
 
 // imageConfig is what the engine cannot do without.

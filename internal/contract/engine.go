@@ -144,12 +144,24 @@ func (w EngineWorld) commit(t *testing.T) {
 	ctx := t.Context()
 	id, err := w.Containers.Create(ctx, w.Spec(w.Repository+".phase"))
 	must(t, err)
-	made, err := w.Containers.Commit(ctx, id, w.Image, nil)
+	label := map[string]string{"contract.commit": w.Repository}
+	made, err := w.Containers.Commit(ctx, id, w.Image, label)
 	must(t, err)
+	nameless := func() []agent.Image {
+		found, err := w.Images.Dangling(ctx, label)
+		must(t, err)
+		return found
+	}
+	if found := nameless(); len(found) != 1 || found[0].ID != made {
+		t.Errorf("without a name: %v, want %s", found, made)
+	}
 	if made == w.Image {
 		t.Error("a commit is the image itself")
 	}
 	must(t, w.Images.Tag(ctx, made, w.Repository+":made"))
+	if found := nameless(); len(found) != 0 {
+		t.Errorf("it has a name, and is listed as one without: %v", found)
+	}
 	must(t, w.Containers.Remove(ctx, id))
 	must(t, w.Images.Untag(ctx, w.Repository+":made"))
 	_, err = w.Images.Image(ctx, made)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ type busy struct {
 	lostGets, lostPosts atomic.Int64
 	strange             atomic.Pointer[string]
 	reasons             sync.Map // why requests were lost
+	postTo              string   // a path; empty: /post
 	stop                context.CancelFunc
 	wait                sync.WaitGroup
 }
@@ -48,7 +50,7 @@ func (b *busy) client(ctx context.Context, url, host string, post bool, texts []
 	for ctx.Err() == nil {
 		request, err := http.NewRequest(http.MethodGet, url+"/", nil)
 		if post {
-			request, err = http.NewRequest(http.MethodPost, url+"/post", once{strings.NewReader("a body that is sent once")})
+			request, err = http.NewRequest(http.MethodPost, url+cmp.Or(b.postTo, "/post"), once{strings.NewReader("a body that is sent once")})
 		}
 		if err != nil {
 			panic(err)

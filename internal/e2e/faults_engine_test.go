@@ -24,7 +24,10 @@ type faultyEngine struct {
 	mu    sync.Mutex
 	at    int // the call that goes wrong, 1 for the next one; 0: none
 	how   string
+	hit   bool // it has gone wrong
 	calls []string
+
+	refuse func(r *http.Request) bool // calls that are answered with a failure, whoever makes them
 }
 
 // How a call goes wrong.
@@ -80,7 +83,7 @@ func newFaultyEngine(t *testing.T) *faultyEngine {
 func (e *faultyEngine) arm(n int, how string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.at, e.how, e.calls = n, how, nil
+	e.at, e.how, e.hit, e.calls = n, how, false, nil
 }
 
 // disarm returns the calls that a deploy has made since.
@@ -91,9 +94,26 @@ func (e *faultyEngine) disarm() []string {
 	return e.calls
 }
 
+// hangs tells whether a call waits for an answer that never comes.
+func (e *faultyEngine) hangs() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.hit && e.how == hanging
+}
+
+// refusing lets every call fail that it is told of, from now on; nil: none.
+func (e *faultyEngine) refusing(refuse func(r *http.Request) bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refuse = refuse
+}
+
 func (e *faultyEngine) next(r *http.Request) (how string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.refuse != nil && e.refuse(r) {
+		return answers500
+	}
 	// What streams until the container ends is no call that could have an answer.
 	if peer, _ := r.Context().Value(peerKey{}).(int32); peer == e.spare || strings.HasSuffix(r.URL.Path, "/events") ||
 		strings.HasSuffix(r.URL.Path, "/wait") || strings.HasSuffix(r.URL.Path, "/_ping") {
@@ -101,6 +121,7 @@ func (e *faultyEngine) next(r *http.Request) (how string) {
 	}
 	e.calls = append(e.calls, r.Method+" "+r.URL.Path)
 	if len(e.calls) == e.at {
+		e.hit = true
 		return e.how
 	}
 	return ""

@@ -1,26 +1,22 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/moby/moby/client"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -28,306 +24,25 @@ import (
 )
 
 var (
-	faults    = flag.String("faults", "some", "which cells of the fault matrix to run: some (a seeded sample) or all")
-	faultSeed = flag.Uint64("faultseed", 0, "seed of the sample; 0: another one each time")
+	faults     = flag.String("faults", "some", "which cells of the fault matrix to run: some (a seeded sample), a number of them, or all")
+	faultSeed  = flag.Uint64("faultseed", 0, "seed of the sample; 0: another one each time")
+	faultHosts = flag.Int("faulthosts", 4, "on how many hosts at once, where more than some are run")
 )
 
 // sample chooses n of all cells, or all of them.
 func sample[T any](t *testing.T, all []T, n int) []T {
 	t.Helper()
-	if *faults == "all" || len(all) <= n {
-		t.Logf("%d cells", len(all))
+	if len(all) <= n {
 		return all
 	}
 	seed := *faultSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("%d of %d cells, -faultseed %d", n, len(all), seed)
+	t.Logf("%d of %d, -faultseed %d", n, len(all), seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	r.Shuffle(len(all), func(a, b int) { all[a], all[b] = all[b], all[a] })
 	return all[:n]
-}
-
-// bench is an app on a host, to be changed under load and broken while it changes.
-type bench struct {
-	*testkit.Host
-	t        *testing.T
-	dir, app string
-	engine   *client.Client
-	edits    int
-	shown    string            // what the sources say
-	texts    map[string]string // what an image says, by its id
-}
-
-func newBench(t *testing.T, h *testkit.Host) *bench {
-	t.Helper()
-	b := &bench{Host: h, t: t, dir: testkit.CopyApp(t, "hello"), app: h.App(t, "faults"), engine: testkit.Engine(t), shown: "Hello, world", texts: map[string]string{}}
-	if err := os.WriteFile(filepath.Join(b.dir, "app.json"), []byte("{}"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // so that there is one to go back to
-		b.edit()
-		pushed(t, h.Push(t, b.dir, "--app", b.app))
-		b.learn()
-	}
-	return b
-}
-
-func (b *bench) edit() {
-	b.edits++
-	text := fmt.Sprintf("This is release %d of them", b.edits)
-	testkit.Edit(b.t, b.dir, "www/cgi-bin/index.cgi", b.shown, text)
-	b.shown = text
-}
-
-// learn returns the app's state, and remembers what its newest image says.
-func (b *bench) learn() api.AppState {
-	b.t.Helper()
-	state := status(b.t, b.Host, b.dir, b.app)
-	if run := state.Releases[len(state.Releases)-1].Run; b.texts[run] == "" {
-		b.texts[run] = b.shown
-	}
-	return state
-}
-
-// The changes that are broken.
-const (
-	first    = "first"
-	redeploy = "redeploy"
-	scale    = "scale"
-	rollback = "rollback"
-)
-
-// change prepares a change: what carries it out, and what the app says after it.
-func (b *bench) change(kind string, now api.AppState) (cmd *exec.Cmd, text string) {
-	live := b.says(now)
-	switch kind {
-	case scale:
-		return b.DokkuCommand(b.t, "ps:scale", b.app, fmt.Sprintf("web=%d", 3-now.Scale["web"])), live
-	case rollback:
-		run := now.Releases[len(now.Releases)-1].Run
-		for _, release := range slices.Backward(now.Releases) {
-			if release.Run != run {
-				return b.Command(b.t, b.dir, "rollback", fmt.Sprintf("v%d", release.Version), "--app", b.app), b.texts[release.Run]
-			}
-		}
-		b.t.Fatal("there is no other release")
-	}
-	b.edit()
-	return b.Command(b.t, b.dir, "--app", b.app), b.shown
-}
-
-func (b *bench) says(state api.AppState) string {
-	return b.texts[state.Releases[len(state.Releases)-1].Run]
-}
-
-func (b *bench) places() agent.Places {
-	return agent.Places{Root: filepath.Join(b.Root, "home"), Lib: filepath.Join(b.Root, "lib")}
-}
-
-func (b *bench) journals(app string) []string {
-	paths, err := filepath.Glob(b.places().Journal(app, "*"))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return paths
-}
-
-// entries are what a journal says so far of the steps of its request: marks and events.
-func entries(path string) (pid int, said []string, verdict *api.Verdict) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0, nil, nil
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		var entry agent.Entry
-		if json.Unmarshal(lines.Bytes(), &entry) != nil {
-			continue
-		}
-		switch {
-		case entry.Begin != nil:
-			pid = entry.Begin.PID
-		case entry.Mark != nil:
-			said = append(said, entry.Mark.Step+" "+entry.Mark.State)
-		case entry.Event != nil && entry.Event.Step != nil:
-			said = append(said, entry.Event.Step.Name+" "+string(entry.Event.Step.Status))
-		case entry.Event != nil && entry.Event.Verdict != nil:
-			said, verdict = append(said, "verdict"), entry.Event.Verdict
-		}
-	}
-	return pid, said, verdict
-}
-
-// watch waits for a new journal of an app and calls f again and again until it is
-// content or the change is over.
-func watch[T any](b *bench, app string, known []string, over <-chan T, f func(journal string) bool) (journal string) {
-	for {
-		if journal == "" {
-			for _, path := range b.journals(app) {
-				if !slices.Contains(known, path) {
-					journal = path
-				}
-			}
-		}
-		if journal != "" && f(journal) {
-			return journal
-		}
-		select {
-		case <-over:
-			return journal
-		case <-time.After(time.Millisecond):
-		}
-	}
-}
-
-// run starts a change and does something to it while clients are busy with the app.
-func (b *bench) run(t *testing.T, kind, what string, meddle func(app string, known []string, over <-chan struct{}) (journal string)) {
-	t.Helper()
-	b.t = t
-	before := b.learn()
-	hash := settled(t, b.Host, b.dir, b.app)
-	app, live := b.app, b.says(before)
-	if kind == first {
-		b.app = b.App(t, "faulty")
-		defer func() { b.app = app }()
-	}
-	cmd, text := b.change(kind, before)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	load := b.load(kind, app, live, text)
-	known := b.journals(b.app)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	over := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(over)
-	}()
-	journal := meddle(b.app, known, over)
-	select {
-	case <-over:
-	case <-time.After(90 * time.Second):
-		_ = cmd.Process.Kill()
-		t.Fatalf("%s, %s: the client does not end:\n%s", kind, what, said.String())
-	}
-	if kind == first {
-		b.firstOutcome(t, what, journal, text)
-	} else {
-		b.outcome(t, kind+", "+what, before, hash, text, said.String(), journal)
-	}
-	load.end()
-	if lost := load.lostGets.Load(); lost > 0 {
-		t.Errorf("%s, %s: %d of %d requests failed", kind, what, lost, load.gets.Load())
-		load.reasons.Range(func(reason, _ any) bool { t.Log(reason); return true })
-	}
-	if strange := load.strange.Load(); strange != nil {
-		t.Errorf("%s, %s: neither release answered: %s", kind, what, *strange)
-	}
-}
-
-// load starts two clients that keep asking the app that is there.
-func (b *bench) load(kind, app, live, text string) *busy {
-	ctx, stop := context.WithCancel(context.Background())
-	load := &busy{stop: stop}
-	texts := []string{live}
-	if kind != first {
-		texts = append(texts, text)
-	}
-	for range 2 {
-		load.wait.Go(func() { load.client(ctx, "http://"+b.HTTP, app+".localhost", false, texts) })
-	}
-	return load
-}
-
-// outcome looks at what became of a change: all of it, or nothing.
-func (b *bench) outcome(t *testing.T, what string, before api.AppState, hash, text, said, journal string) {
-	t.Helper()
-	if retired := b.Dokku(t, "ps:retire", b.app); retired.Exit != 0 { // recovers too
-		t.Errorf("%s: the recovery: %s%s", what, retired.Stdout, retired.Stderr)
-	}
-	now := settled(t, b.Host, b.dir, b.app)
-	after := b.learnIf(text)
-	_, _, verdict := entries(journal)
-	switch {
-	case after.Current == before.Current:
-		if now != hash {
-			t.Errorf("%s: it was undone, and the state is not as before:\n%s", what, said)
-		}
-		text = b.says(before)
-		if journal != "" && (verdict == nil || verdict.OK) {
-			t.Errorf("%s: it was undone, and its verdict is %+v", what, verdict)
-		}
-	case after.Current == before.Current+1:
-		if verdict == nil || !verdict.OK || verdict.Release != after.Current {
-			t.Errorf("%s: v%d is live, and its verdict is %+v", what, after.Current, verdict)
-		}
-	default:
-		t.Errorf("%s: v%d was current, now v%d is", what, before.Current, after.Current)
-	}
-	answers(t, b.Host, b.app, "/", text)
-	b.nothingLeft(t, what, after)
-}
-
-// learnIf is learn, where text is what a new image says.
-func (b *bench) learnIf(text string) api.AppState {
-	state := status(b.t, b.Host, b.dir, b.app)
-	if run := state.Releases[len(state.Releases)-1].Run; b.texts[run] == "" {
-		b.texts[run] = text
-	}
-	return state
-}
-
-// firstOutcome is outcome for an app that there was not.
-func (b *bench) firstOutcome(t *testing.T, what, journal, text string) {
-	t.Helper()
-	b.Dokku(t, "ps:retire", b.app)
-	state := status(t, b.Host, b.dir, b.app)
-	_, _, verdict := entries(journal)
-	if live := state.Current == 1; journal != "" && (verdict == nil || verdict.OK != live) {
-		t.Errorf("first, %s: v%d is current, and the verdict is %+v", what, state.Current, verdict)
-	}
-	b.nothingLeft(t, "first, "+what, state)
-	if state.Current == 0 {
-		pushed(t, b.Push(t, b.dir, "--app", b.app))
-	}
-	answers(t, b.Host, b.app, "/", text)
-	if gone := b.Dokku(t, "apps:destroy", b.app, "--force"); gone.Exit != 0 {
-		t.Errorf("destroy %s: %s", b.app, gone.Stderr)
-	}
-}
-
-// nothingLeft: the engine has the containers of the release and no other, and no
-// temporary file is left.
-func (b *bench) nothingLeft(t *testing.T, what string, state api.AppState) {
-	t.Helper()
-	var names []string
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(200 * time.Millisecond) {
-		found, err := b.engine.ContainerList(context.Background(), client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", "com.dokku.app-name="+b.app)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		names = nil
-		for _, c := range found.Items {
-			names = append(names, strings.TrimPrefix(strings.Join(c.Names, ","), "/"))
-		}
-		if len(names) == len(state.Containers) || time.Now().After(deadline) {
-			break
-		}
-	}
-	if len(names) != len(state.Containers) || state.Current > 0 && len(names) == 0 {
-		t.Errorf("%s: the release has %d containers, the engine %q", what, len(state.Containers), names)
-	}
-	err := filepath.WalkDir(filepath.Join(b.Root, "lib"), func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && strings.Contains(entry.Name(), ".new-") {
-			t.Errorf("%s: %s is left", what, path)
-		}
-		return nil // what goes while one looks is no temporary file
-	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // faultCell is one place in a change, and what goes wrong there.
@@ -340,24 +55,48 @@ type faultCell struct {
 
 const killed = "killed"
 
+// breakable is a bench whose engine can be told to go wrong.
+type breakable struct {
+	*bench
+	faulty *faultyEngine
+}
+
+func newBreakable(t *testing.T) breakable {
+	t.Helper()
+	faulty := newFaultyEngine(t)
+	h := testkit.Serve(t, testkit.ServeOptions{Env: []string{"DOCKER_HOST=" + faulty.address}})
+	faulty.mu.Lock()
+	faulty.spare = int32(h.PID())
+	faulty.mu.Unlock()
+	b := newBench(t, h)
+	b.impatient(t)
+	return breakable{b, faulty}
+}
+
 // untouched carries out a change of each kind, and returns all places in it at which
 // something can go wrong: what its journal says, and what it asks of the engine.
-func untouched(t *testing.T, b *bench, faulty *faultyEngine, kinds []string) (cells []faultCell) {
+func (b breakable) untouched(t *testing.T, kinds []string) (cells []faultCell) {
 	t.Helper()
 	for _, kind := range kinds {
 		var said []string
 		b.run(t, kind, "untouched", func(app string, known []string, over <-chan struct{}) string {
-			faulty.arm(0, "")
-			journal := watch(b, app, known, over, func(string) bool { return false })
-			return watch(b, app, known, time.After(10*time.Second), func(string) bool {
-				_, said, _ = entries(journal)
+			b.faulty.arm(0, "")
+			look := func(journal string) bool { // a destroy's journal goes with the app
+				if _, now, _ := entries(journal); len(now) > len(said) {
+					said = now
+				}
 				return slices.Contains(said, "retire done")
-			})
+			}
+			journal := watch(b.bench, app, known, over, look)
+			if kind == destroy {
+				return journal
+			}
+			return watch(b.bench, app, known, time.After(10*time.Second), look)
 		})
 		for n, name := range said {
 			cells = append(cells, faultCell{kind, killed, n + 1, name})
 		}
-		for n, name := range faulty.disarm() {
+		for n, name := range b.faulty.disarm() {
 			for _, how := range []string{answers500, unanswered, hanging} {
 				cells = append(cells, faultCell{kind, how, n + 1, name})
 			}
@@ -366,38 +105,142 @@ func untouched(t *testing.T, b *bench, faulty *faultyEngine, kinds []string) (ce
 	return cells
 }
 
+var engineID = regexp.MustCompile(`(sha256:)?[0-9a-f]{64}|\.upcoming-[0-9a-f]+|dokku/[^/]*`)
+
+// distinct leaves out what is the same thing once more: of the calls of one kind to the
+// engine the first, the last and one between are let go wrong in each way. TestFaults of
+// package agent breaks every one of them, in memory.
+func distinct(cells []faultCell) (few []faultCell) {
+	same := map[faultCell][]faultCell{}
+	for _, cell := range cells {
+		like := faultCell{kind: cell.kind, how: cell.how, name: engineID.ReplaceAllString(cell.name, "*")}
+		if cell.how == killed {
+			like.at = cell.at
+		}
+		same[like] = append(same[like], cell)
+	}
+	for _, alike := range same {
+		few = append(few, alike[0])
+		if len(alike) > 2 {
+			few = append(few, alike[len(alike)/2])
+		}
+		if len(alike) > 1 {
+			few = append(few, alike[len(alike)-1])
+		}
+	}
+	slices.SortFunc(few, func(a, b faultCell) int { // what hangs waits: with others beside it
+		return strings.Compare(fmt.Sprint(a.at%7, a), fmt.Sprint(b.at%7, b))
+	})
+	return few
+}
+
 // TestFaults kills the deploy process at each mark of its journal, and lets each of its
 // calls to the engine go wrong in each way, one at a time.
 func TestFaults(t *testing.T) {
-	faulty := newFaultyEngine(t)
-	h := testkit.Serve(t, testkit.ServeOptions{Env: []string{"DOCKER_HOST=" + faulty.address}})
-	faulty.mu.Lock()
-	faulty.spare = int32(h.PID())
-	faulty.mu.Unlock()
-	b := newBench(t, h)
-	kinds := sample(t, []string{first, redeploy, scale, rollback}, 2)
-	var kills, calls []faultCell
-	for _, cell := range untouched(t, b, faulty, kinds) {
-		if cell.how == killed {
-			kills = append(kills, cell)
-		} else {
-			calls = append(calls, cell)
+	kinds := []string{first, redeploy, scale, rollback, destroy}
+	hosts := *faultHosts
+	if *faults == "some" {
+		kinds, hosts = sample(t, kinds, 2), 1
+	}
+	b := newBreakable(t)
+	all := b.untouched(t, kinds)
+	cells := distinct(all)
+	for _, kind := range kinds {
+		marks, calls := 0, 0
+		for _, cell := range all {
+			if cell.kind == kind && cell.how == killed {
+				marks++
+			} else if cell.kind == kind {
+				calls++
+			}
+		}
+		if least := map[bool]int{false: 20, true: 2}[kind == destroy]; marks < least || calls < 15 {
+			t.Fatalf("%s: only %d places to be killed at, and %d ways for calls to go wrong", kind, marks, calls)
 		}
 	}
-	if len(kills) < 20*len(kinds) || len(calls) < 30*len(kinds) {
-		t.Fatalf("only %d places to be killed at, and %d calls that can go wrong", len(kills), len(calls))
+	var number int
+	if *faults == "some" {
+		cells = sample(t, cells, 8)
+	} else if _, err := fmt.Sscan(*faults, &number); err == nil {
+		cells = sample(t, cells, number)
 	}
-	for _, cell := range append(sample(t, kills, 4), sample(t, calls, 4)...) {
-		t.Run(fmt.Sprintf("%s-%d-%s", cell.kind, cell.at, cell.how), func(t *testing.T) {
-			b.run(t, cell.kind, cell.how+": "+cell.name, func(app string, known []string, over <-chan struct{}) string {
-				if cell.how == killed {
-					return b.kill(app, known, over, cell.at)
+	b.matrix(t, cells, hosts, len(all))
+}
+
+// matrix runs cells on so many hosts at once.
+func (b breakable) matrix(t *testing.T, cells []faultCell, hosts, all int) {
+	queue := make(chan faultCell, len(cells))
+	for _, cell := range cells {
+		queue <- cell
+	}
+	close(queue)
+	var ran, posts, lost atomic.Int64
+	begun := time.Now()
+	t.Run("hosts", func(t *testing.T) {
+		for n := range hosts {
+			t.Run(fmt.Sprint(n+1), func(t *testing.T) {
+				t.Parallel()
+				b := b
+				if n > 0 {
+					b = newBreakable(t)
 				}
-				faulty.arm(cell.at, cell.how)
-				defer faulty.disarm()
-				return b.wait(app, known, over)
+				for cell := range queue {
+					t.Run(fmt.Sprintf("%s-%d-%s", cell.kind, cell.at, strings.ReplaceAll(cell.how, " ", "-")), func(t *testing.T) { b.cell(t, cell) })
+					ran.Add(1)
+				}
+				posts.Add(b.posts)
+				lost.Add(b.lost)
 			})
-		})
+		}
+	})
+	took := time.Since(begun)
+	t.Logf("%d cells ran on %d hosts in %s (%s each), of %d places at which something can go wrong; %d of %d POSTs that nobody replays were lost",
+		ran.Load(), hosts, took.Round(time.Second), (took / time.Duration(max(1, ran.Load()))).Round(time.Millisecond), all, lost.Load(), posts.Load())
+}
+
+// cell lets one thing go wrong.
+func (b breakable) cell(t *testing.T, cell faultCell) {
+	b.run(t, cell.kind, cell.how+": "+cell.name, func(app string, known []string, over <-chan struct{}) string {
+		if cell.how == killed {
+			return b.kill(app, known, over, cell.at)
+		}
+		b.faulty.arm(cell.at, cell.how)
+		defer b.faulty.disarm()
+		journal := b.wait(cell.kind, app, known, over)
+		b.ended(journal)
+		return journal
+	})
+}
+
+// impatient makes the host give an engine up that has not answered a retirement or an
+// undo for ten seconds.
+func (b *bench) impatient(t *testing.T) {
+	t.Helper()
+	path := b.places().HostConfig()
+	var config agent.HostConfig
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	if config.UndoTimeout = 10; err == nil {
+		text, err = json.Marshal(config)
+	}
+	if err == nil {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ended waits until the process that a hanging engine keeps has given it up; a grace that
+// an app has is not waited for.
+func (b breakable) ended(journal string) {
+	pid, _, _ := entries(journal)
+	for deadline := time.Now().Add(15 * time.Second); b.faulty.hangs() && pid > 0 && syscall.Kill(pid, 0) == nil; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 
@@ -415,16 +258,31 @@ func (b *bench) kill(app string, known []string, over <-chan struct{}, marks int
 	})
 }
 
-// wait waits for the end of a change. One that hangs is cancelled, and killed where
-// that does not help.
-func (b *bench) wait(app string, known []string, over <-chan struct{}) (journal string) {
-	begun := time.Now()
-	return watch(b, app, known, over, func(journal string) bool {
-		pid, _, _ := entries(journal)
-		if time.Since(begun) > 8*time.Second {
-			_ = os.WriteFile(journal+".cancel", nil, 0o600)
+// wait waits for the end of a change. One that hangs is cancelled as soon as it does, and
+// killed where that does not help: after the commit, and in a destroy.
+func (b breakable) wait(kind, app string, known []string, over <-chan struct{}) (journal string) {
+	patience := 4 * time.Second
+	if kind == destroy {
+		patience = 500 * time.Millisecond
+	}
+	var hung time.Time
+	before := time.AfterFunc(20*time.Second, func() { // it hangs before there is a journal
+		if b.faulty.hangs() {
+			_ = b.cmd.Process.Kill()
 		}
-		if time.Since(begun) > 12*time.Second {
+	})
+	defer before.Stop()
+	return watch(b.bench, app, known, over, func(journal string) bool {
+		pid, _, _ := entries(journal)
+		switch {
+		case !b.faulty.hangs():
+		case hung.IsZero():
+			hung = time.Now()
+			if kind == destroy {
+				return false
+			}
+			_ = os.WriteFile(journal+".cancel", nil, 0o600)
+		case time.Since(hung) > patience && pid > 0:
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 			return true
 		}

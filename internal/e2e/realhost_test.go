@@ -86,8 +86,10 @@ func realHost(t *testing.T) {
 	}
 	sshd := testkit.SSHD(t, testkit.SSHDOptions{AuthorizedKeysFile: "/home/dokku/.ssh/authorized_keys", Config: []string{"Subsystem sftp internal-sftp", "StrictModes yes"}})
 	pushThroughSSHD(t, bin, sshd, key, port)
+	pushByGit(t, bin, sshd, key, port)
 	noShell(t, sshd, key)
 	rootsPlugins(t, sshd, key)
+	hostMade(t, bin, sshd, key)
 	watches(t)
 }
 

@@ -25,10 +25,8 @@ var plainPath = regexp.MustCompile(`^/[A-Za-z0-9/._@:+,-]*$`)
 // touched; what an earlier version left in a core folder goes. A plugin that is
 // installed under a core plugin's name stays, in its place.
 func Write(dir, program string) error {
-	for _, one := range []string{dir, program} {
-		if !plainPath.MatchString(one) {
-			return fmt.Errorf("lay out the core plugins: %q is not an absolute path of letters, digits and /._@:+,-", one)
-		}
+	if err := checkPaths(dir, program); err != nil {
+		return err
 	}
 	core := filepath.Join(dir, "core-plugins", "available")
 	all, err := tree(program, core)
@@ -52,6 +50,16 @@ func Write(dir, program string) error {
 		}
 		if err := links(dir, one.name); err != nil {
 			return fmt.Errorf("link the core plugin %s: %w", one.name, err)
+		}
+	}
+	return nil
+}
+
+// checkPaths refuses paths that the shell files could not hold.
+func checkPaths(paths ...string) error {
+	for _, one := range paths {
+		if !plainPath.MatchString(one) {
+			return fmt.Errorf("lay out the core plugins: %q is not an absolute path of letters, digits and /._@:+,-", one)
 		}
 	}
 	return nil

@@ -15,9 +15,11 @@ build {
   builder = "image"
   context = "."
   dir     = "apps/shop"
+  watch   = ["libs/**", "go.mod"]
   image   = "registry.example.com/team/shop:1"
   args    = { VERSION = "1.2", N = 2 }
   secrets = ["NPM_TOKEN"]
+  ssh     = ["default", "deploy"]
   dockerfile {
     path   = "docker/Dockerfile"
     target = "run"
@@ -27,6 +29,7 @@ build {
     dir     = "public"
     dest    = "/srv"
     command = "./server $PORT"
+    make    = "go build -o $OUT/server ."
   }
   pack {
     builder    = "heroku/builder:24"

@@ -1,0 +1,23 @@
+package api
+
+// HostBuild is what a host's agent asks `dokku-push build --on-host` for, on its standard
+// input: the build of a tree that was pushed there by git. The answer, on its standard
+// output, is the ReleaseDocument of what it has built and handed to the agent.
+type HostBuild struct {
+	// Agent is the unix socket at which the agent takes the image's layers.
+	Agent  string `json:"agent"`
+	Source Source `json:"source"`
+	// Config is the app's config on the host: buildpacks see it, and secrets that dokku.hcl
+	// names have their values there.
+	Config map[string]string `json:"config,omitempty"`
+	// Options are docker's for the build, a line each.
+	Options []string `json:"options,omitempty"`
+	// Plugins is the host's tree of plugins.
+	Plugins string `json:"plugins,omitempty"`
+	// Builder is the one that the host has been told to use for the app; empty: the tree says.
+	Builder string `json:"builder,omitempty"`
+	// Memory is how many bytes each container of a build may use; 0: no limit.
+	Memory int64 `json:"memory,omitempty"`
+	// Missing are blobs that the host turned out to lack of the image: they are sent again.
+	Missing []string `json:"missing,omitempty"`
+}
