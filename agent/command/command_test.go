@@ -180,6 +180,12 @@ func TestReports(t *testing.T) {
        Ps stop timeout seconds:       `+`
        Ps procfile path:              `+`
        Ps start cmd:                  `+`
+       Ps computed keep bytes:        `+`
+       Ps global keep bytes:          `+`
+       Ps keep bytes:                 `+`
+       Ps computed keep releases:     5
+       Ps global keep releases:       5
+       Ps keep releases:              `+`
        Restore:                       true
        Running:                       false
 `)
@@ -201,6 +207,12 @@ func TestReports(t *testing.T) {
        Ps stop timeout seconds:       `+`
        Ps procfile path:              `+`
        Ps start cmd:                  `+`
+       Ps computed keep bytes:        `+`
+       Ps global keep bytes:          `+`
+       Ps keep bytes:                 `+`
+       Ps computed keep releases:     5
+       Ps global keep releases:       5
+       Ps keep releases:              `+`
        Restore:                       false
        Running:                       mixed
        Status web 1:                  running (CID: web.1-012345)

@@ -240,10 +240,9 @@ func psReport(ctx context.Context, call *Call) error {
 			{"Ps stop timeout seconds", settings.Properties["ps/stop-timeout-seconds"]},
 			{"Ps procfile path", settings.Properties["ps/procfile-path"]},
 			{"Ps start cmd", settings.Properties["ps/start-cmd"]},
-			{"Restore", restore},
-			{"Running", status},
 		}
-		rows = append(rows, kept...)
+		rows = append(append(rows, kept...), reportLine{"Restore", restore}, reportLine{"Running", status})
+		rows = append(rows, slices.DeleteFunc(processLines(settings, "ps", "Ps"), func(row reportLine) bool { return !strings.Contains(row.name, ".") })...)
 		for _, c := range state.Containers {
 			rows = append(rows, reportLine{fmt.Sprintf("Status %s %d", c.Process, c.Index), fmt.Sprintf("%s (CID: %.12s)", c.Status, c.ID)})
 		}

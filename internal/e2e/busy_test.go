@@ -18,7 +18,7 @@ import (
 	"github.com/dokku-push/dokku-push/internal/testkit"
 )
 
-// busy is a crowd of clients that ask one app without a pause, half of them with GET,
+// busy is a crowd of clients that ask one app again and again, half of them with GET,
 // half with a POST that nobody replays.
 type busy struct {
 	gets, posts         atomic.Int64
@@ -26,14 +26,19 @@ type busy struct {
 	strange             atomic.Pointer[string]
 	reasons             sync.Map // why requests were lost
 	postTo              string   // a path; empty: /post
+	pause               time.Duration
 	stop                context.CancelFunc
 	wait                sync.WaitGroup
 }
 
+// crowdPause is how long a client of a crowd waits between its requests: without it the
+// clients take both processors, and what is measured is the builds' hunger.
+const crowdPause = 10 * time.Millisecond
+
 // crowd starts n clients. Every answer must hold one of the texts.
 func crowd(h *testkit.Host, app string, n int, texts []string) *busy {
 	ctx, stop := context.WithCancel(context.Background())
-	b := &busy{stop: stop}
+	b := &busy{stop: stop, pause: crowdPause}
 	for i := range n {
 		b.wait.Go(func() { b.client(ctx, "http://"+h.HTTP, app+".localhost", i%2 == 1, texts) })
 	}
@@ -47,7 +52,7 @@ func (b *busy) client(ctx context.Context, url, host string, post bool, texts []
 	transport := &http.Transport{MaxIdleConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	web := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(b.pause) {
 		request, err := http.NewRequest(http.MethodGet, url+"/", nil)
 		if post {
 			request, err = http.NewRequest(http.MethodPost, url+cmp.Or(b.postTo, "/post"), once{strings.NewReader("a body that is sent once")})
