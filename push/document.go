@@ -18,11 +18,15 @@ func documentOf(o Options, project *Project, image *build.Image) (api.ReleaseDoc
 	app := project.App
 	document := api.ReleaseDocument{Image: api.Image{ID: image.ID}, Builder: app.Build.Builder, Source: project.Source,
 		Procfile: app.ProcfileText, AppJSON: app.AppJSONText, Checks: app.ChecksText, NginxTemplate: app.NginxTemplate, Config: maps.Clone(app.Config), Declared: declaredOf(app)}
-	var missing []string
+	var missing, open []string
 	for _, name := range app.Secrets {
 		value, ok := o.Getenv(name)
 		if !ok {
 			missing = append(missing, name)
+			continue
+		}
+		if manifest.IsPlaceholder(value) { // in CI, a secret that nobody has set is an empty variable
+			open = append(open, name)
 			continue
 		}
 		if document.Config == nil {
@@ -34,6 +38,10 @@ func documentOf(o Options, project *Project, image *build.Image) (api.ReleaseDoc
 	if len(missing) > 0 {
 		return document, api.Errorf(api.Configuration, "read the secrets", "dokku.hcl names secrets that are not set here: %s", strings.Join(missing, ", ")).
 			WithHint("set them in the environment of dokku-push (in CI: as masked variables)")
+	}
+	if len(open) > 0 {
+		return document, api.Errorf(api.Configuration, "read the secrets", "dokku.hcl names secrets that are empty here or hold a placeholder: %s", strings.Join(open, ", ")).
+			WithHint("give them their values; in CI, see that the secret exists and that the job may read it (a fork's may not)")
 	}
 	slices.Sort(document.Secrets)
 	return document, nil

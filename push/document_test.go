@@ -1,6 +1,7 @@
 package push
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,14 +27,14 @@ func TestDocumentOf(t *testing.T) {
 		Services:      []manifest.Service{{Plugin: "postgres", Name: "db", Link: true}, {Plugin: "redis", Name: "cache"}},
 	}
 	source := api.Source{Revision: "r", Branch: "b", Dirty: true}
-	o := Options{Getenv: variables(map[string]string{"TOKEN": "t", "API_KEY": "", "OTHER": "x"})}
+	o := Options{Getenv: variables(map[string]string{"TOKEN": "t", "API_KEY": "k", "OTHER": "x"})}
 	got, err := documentOf(o, &Project{App: app, Source: source}, &build.Image{ID: "sha256:1"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := api.ReleaseDocument{
 		Image: api.Image{ID: "sha256:1"}, Builder: "static", Source: source, Procfile: "web: x\n", AppJSON: "{}", Checks: "/ ok\n",
-		Config: map[string]string{"COLOR": "red", "TOKEN": "t", "API_KEY": ""}, Secrets: []string{"API_KEY", "TOKEN"},
+		Config: map[string]string{"COLOR": "red", "TOKEN": "t", "API_KEY": "k"}, Secrets: []string{"API_KEY", "TOKEN"},
 		Declared: &api.Declared{
 			Formation: map[string]api.Process{"web": {Quantity: &two, Memory: 64 << 20, CPU: "0.5", StopTimeout: 9, MaxParallel: 3}, "worker": {}},
 			Domains:   &[]string{"a.example.com"}, Ports: &none,
@@ -73,6 +74,17 @@ func TestDocumentOfLittle(t *testing.T) {
 	} {
 		if declaredOf(app) == nil {
 			t.Errorf("%s: nothing is asked for", what)
+		}
+	}
+}
+
+// TestDocumentOfPlaceholders: a secret that nobody has set is refused, whatever stands for it.
+func TestDocumentOfPlaceholders(t *testing.T) {
+	app := &manifest.App{Secrets: []string{"TOKEN", "OTHER"}}
+	for _, value := range []string{"", " ", "changeme", "ChangeMe", "xxx", "TODO\n"} {
+		_, err := documentOf(Options{Getenv: variables(map[string]string{"TOKEN": value, "OTHER": "fine"})}, &Project{App: app}, &build.Image{ID: "sha256:1"})
+		if api.Exit(err) != 78 || !strings.HasSuffix(err.Error(), ": TOKEN") || api.AsError(err).Hint == "" {
+			t.Errorf("%q: %v", value, err)
 		}
 	}
 }

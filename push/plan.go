@@ -22,14 +22,18 @@ type Prepared struct {
 	host     *Connection
 	image    *build.Image
 	document api.ReleaseDocument
+	signed   *api.Signed // nil: nobody asked for a signature
 }
 
-// Close ends the connection.
-func (p *Prepared) Close() error { return p.host.Conn.Close() }
+// Close ends the connection, and gives back what the app was built in.
+func (p *Prepared) Close() error { return errors.Join(p.Project.Close(), p.host.Conn.Close()) }
 
 // Prepare loads the project, connects, builds, and asks the host what the release would
 // change. Nothing has changed on the host when it returns.
 func Prepare(ctx context.Context, o Options) (*Prepared, error) {
+	if err := o.Signing.check(); err != nil {
+		return nil, err
+	}
 	project, err := Load(o)
 	if err != nil {
 		return nil, err
@@ -70,7 +74,10 @@ func (p *Prepared) plan(ctx context.Context) error {
 	if p.document, err = documentOf(o, p.Project, p.image); err != nil {
 		return err
 	}
-	request := api.PlanRequest{Document: p.document}
+	if p.signed, err = p.sign(ctx); err != nil {
+		return err
+	}
+	request := api.PlanRequest{Document: p.document, Signed: p.signed}
 	if config, err := p.image.ConfigFile(); err == nil {
 		for port := range config.Config.ExposedPorts {
 			request.Exposed = append(request.Exposed, port)
@@ -80,7 +87,13 @@ func (p *Prepared) plan(ctx context.Context) error {
 	if p.Plan, err = p.host.Plan(ctx, p.Project.Name, request); err != nil {
 		return err
 	}
-	p.Plan.Decided = p.Project.decided
+	p.Plan.Decided, p.Plan.Environment = p.Project.decided, o.Environment
+	if refused := p.Plan.Refused; refused != nil {
+		p.Plan.Warnings = append(p.Plan.Warnings, "the host would refuse this: "+refused.Error())
+	}
+	if p.readsImage() && !p.Plan.Empty() {
+		p.Plan.Warnings = append(p.Plan.Warnings, "files of the image are read on the host: a Procfile, app.json or nginx.conf.sigil in its WORKDIR, /app or /workspace may change more than is shown")
+	}
 	if p.Plan.Empty() || p.registry() != "" {
 		return nil
 	}
@@ -93,6 +106,16 @@ func (p *Prepared) plan(ctx context.Context) error {
 		p.Plan.Warnings = append(p.Plan.Warnings, fmt.Sprintf("disk: %d MiB are free where the host keeps images, and %d MiB of layers are to be sent", free>>20, ship.Bytes>>20))
 	}
 	return nil
+}
+
+// readsImage tells that the host will look into the image for files that nobody here
+// has: it was built elsewhere.
+func (p *Prepared) readsImage() bool {
+	if p.document.Builder != "image" || p.document.Procfile != "" && p.document.AppJSON != "" && p.document.NginxTemplate != "" {
+		return false
+	}
+	config, err := p.image.ConfigFile()
+	return err == nil && config.Config.Labels[api.LabelBuilder] == ""
 }
 
 func (p *Prepared) registry() string {
@@ -112,6 +135,9 @@ func (p *Prepared) Apply(ctx context.Context) (api.Verdict, error) {
 		verdict := api.Verdict{OK: true, Release: p.Plan.Current, Built: p.image.ID, Run: p.image.ID, URLs: p.Plan.URLs}
 		p.options.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &verdict})
 		return verdict, nil
+	}
+	if p.Plan.Refused != nil { // before a layer is sent
+		return api.Verdict{}, p.Plan.Refused
 	}
 	return p.release(ctx)
 }

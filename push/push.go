@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
 	"github.com/dokku-push/dokku-push/build/dockerfile"
+	"github.com/dokku-push/dokku-push/build/hooks"
 	"github.com/dokku-push/dokku-push/build/image"
 	"github.com/dokku-push/dokku-push/build/pack"
 	"github.com/dokku-push/dokku-push/build/static"
@@ -29,15 +31,23 @@ import (
 type Options struct {
 	Dir      string // the project's folder; empty: the current one
 	Manifest string // dokku.hcl by another name
-	App      string // over dokku.hcl's app
+	App      string // over dokku.hcl's app; of several app blocks: the one that is meant
 	Host     string // [user@]host[:port] or the name of a host block
 	Registry string // over image { registry }
 	Image    string // an image that exists, instead of a build
 	LockWait time.Duration
 	// NewestWins stops an older deploy of the app by the same key.
 	NewestWins bool
-	Plan       string         // file of the plan that alone is to be carried out
+	Plan       string // file of the plan that alone is to be carried out
+	Signing    Signing
 	Remote     remote.Options // how to connect; Target is filled in here
+	// PluginPaths are folders of plugins whose triggers run around the build, beside the
+	// project's own, which NoProjectPlugins leaves alone.
+	PluginPaths      []string
+	NoProjectPlugins bool
+	// OnHost is set where a host's own agent has an app built.
+	OnHost  *api.HostBuild
+	Version string // the program's
 	// Environment is the environment block of dokku.hcl that counts; empty: none.
 	Environment string
 	// Flags and Variables are what was said on the command line and by variables, by
@@ -55,6 +65,7 @@ type Project struct {
 	Source api.Source
 	// decided says which builder was chosen and which file chose it.
 	decided []string
+	room    *hooks.Room // that it was built in; nil: it was not built
 }
 
 // Load reads the project. Advice goes to the report; mistakes are the error, all of
@@ -67,6 +78,9 @@ func Load(o Options) (*Project, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, api.Errorf(api.Usage, "find the project", "%s is no folder", dir)
 	}
+	if err := oneApp(o, dir); err != nil {
+		return nil, err
+	}
 	app, found := manifest.Load(os.DirFS(dir), o.ManifestOptions())
 	for _, d := range found {
 		if d.Severity == manifest.Advice {
@@ -77,19 +91,28 @@ func Load(o Options) (*Project, error) {
 		return nil, api.Errorf(api.InvalidManifest, "", "%w", found)
 	}
 	project := &Project{Dir: dir, App: app, Name: firstOf(o.App, app.Name, filepath.Base(dir))}
+	if app.Block != "" {
+		project.Name = app.Name
+	}
 	if err := manifest.ExistingAppName(project.Name); err != nil { // the host refuses what it would have to create
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
 	}
-	if o.Image != "" { // whatever dokku.hcl would have had built
-		app.Build.Builder, app.Build.Image = "image", o.Image
-	}
+	o.override(app)
 	project.Source = SourceOf(dir, o.Getenv)
 	return project, nil
 }
 
+// override puts what the command line says over the manifest.
+func (o Options) override(app *manifest.App) {
+	if o.Image != "" { // whatever dokku.hcl would have had built
+		app.Build.Builder, app.Build.Image = "image", o.Image
+	}
+	o.onHost(app)
+}
+
 // ManifestOptions say how the project is to be read.
 func (o Options) ManifestOptions() manifest.Options {
-	return manifest.Options{File: o.Manifest, Environment: o.Environment, Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
+	return manifest.Options{File: o.Manifest, App: o.App, Environment: o.Environment, Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
 }
 
 // Explain says who decides a setting of the project, and who else spoke of it. key is
@@ -98,6 +121,9 @@ func Explain(o Options, key string) (manifest.Explanation, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return manifest.Explanation{}, fmt.Errorf("find the project: %w", err)
+	}
+	if err := oneApp(o, dir); err != nil {
+		return manifest.Explanation{}, err
 	}
 	app, found := manifest.Load(os.DirFS(dir), o.ManifestOptions())
 	if found.Failed() {
@@ -168,8 +194,14 @@ func Push(ctx context.Context, o Options) (verdict api.Verdict, err error) {
 
 // Build makes the project's image for a platform.
 func Build(ctx context.Context, o Options, project *Project, system, arch string) (*build.Image, error) {
-	name, why, err := build.Choose(project.App, os.DirFS(project.Dir))
+	if err := o.enter(ctx, project); err != nil {
+		return nil, err
+	}
+	name, why, err := project.room.Choose(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := onePlatform(o, project.App.Image.Platforms, name, system, arch); err != nil {
 		return nil, err
 	}
 	builder, err := builderFor(o, project.App, name)
@@ -178,20 +210,47 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 	}
 	project.App.Build.Builder = name
 	project.decided = []string{name + ": " + why}
+	if plugins := project.room.Plugins(); plugins != "" {
+		project.decided = append(project.decided, "plugins: "+plugins)
+	}
 	if toml := project.App.Project; toml != nil && name == "pack" && len(toml.Decides) > 0 {
 		project.decided = append(project.decided, "project.toml: "+strings.Join(toml.Decides, ", "))
 	}
 	var image *build.Image
 	err = o.step("build", "Build "+project.Name+" with "+name+" ("+why+")", func() (string, error) {
-		image, err = builder.Build(ctx, build.Request{Dir: project.Dir, App: project.App, Name: project.Name,
-			Revision: project.Source.Revision, OS: system, Arch: arch,
-			Output: func(line string) { o.Report(output("build", line)) }})
+		request := build.Request{Dir: project.room.Dir(), App: project.App, Name: project.Name,
+			Revision: project.Source.Revision, Labels: labelsOf(project.Source), OS: system, Arch: arch,
+			Output: func(line string) { o.Report(output("build", line)) }}
+		if date := sourceDate(project.Dir, project.Source, o.Getenv); date != "" && name == "dockerfile" {
+			request.Frontend = map[string]string{"build-arg:SOURCE_DATE_EPOCH": date}
+		}
+		if err := project.room.Before(ctx, name, &request); err != nil {
+			return "", err
+		}
+		image, err = builder.Build(ctx, request)
 		if err != nil {
 			return "", err
 		}
-		return image.ID, nil
+		return image.ID, project.room.After(ctx, name)
 	})
 	return image, err
+}
+
+// onePlatform refuses a host that image { platforms } does not name. Of several platforms
+// the host's is built: nobody would run the others.
+func onePlatform(o Options, platforms []string, builder, system, arch string) error {
+	if len(platforms) == 0 {
+		return nil
+	}
+	host := system + "/" + arch
+	if !slices.ContainsFunc(platforms, func(said string) bool { return said == host || strings.HasPrefix(said, host+"/") }) {
+		return api.Errorf(api.Configuration, "choose the platform", "image { platforms } names %s, and %s is what is needed here", strings.Join(platforms, ", "), host).
+			WithHint("write platforms = [%q], or leave it out: the host's own is built", host)
+	}
+	if len(platforms) > 1 && builder != "image" {
+		o.Report(output("build", "of "+strings.Join(platforms, ", ")+" only "+host+" is built, which is what runs it"))
+	}
+	return nil
 }
 
 // builderFor is the list of builders.
@@ -203,14 +262,16 @@ func builderFor(o Options, app *manifest.App, name string) (build.Builder, error
 	cache = filepath.Join(cache, "dokku-push")
 	switch name {
 	case "image":
-		return image.Builder{}, nil
+		engine := dockerfile.Builder{CacheDir: filepath.Join(cache, "dockerfile")}
+		return image.Builder{Engine: engine.ExportNamed}, nil
 	case "pack":
 		ci, _ := o.Getenv("CI")
-		return pack.Builder{CacheDir: filepath.Join(cache, name), Registry: firstOf(o.Registry, app.Image.Registry), CI: ci != "" && ci != "false", Getenv: o.Getenv}, nil
+		return pack.Builder{CacheDir: filepath.Join(cache, name), Registry: firstOf(o.Registry, app.Image.Registry), CI: ci != "" && ci != "false", Getenv: o.Getenv, Memory: o.buildMemory(), Shares: o.buildShares()}, nil
 	case "static":
-		return &static.Builder{CacheDir: filepath.Join(cache, name)}, nil
+		return &static.Builder{CacheDir: filepath.Join(cache, name), Getenv: o.Getenv}, nil
 	default:
-		return &dockerfile.Builder{CacheDir: filepath.Join(cache, name)}, nil
+		daemon, _ := o.Getenv("BUILDKIT_HOST")
+		return &dockerfile.Builder{CacheDir: filepath.Join(cache, name), BuildKit: daemon, Getenv: o.Getenv}, nil
 	}
 }
 

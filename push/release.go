@@ -17,20 +17,21 @@ const resends = 2
 // release ships the image and asks for it to be deployed.
 func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 	o, project, connection, image, document := p.options, p.Project, p.host, p.image, p.document
-	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds()), NewestWins: o.NewestWins}
+	request := api.ReleaseRequest{LockWait: int(o.LockWait.Seconds()), NewestWins: o.NewestWins, Signed: p.signed}
 	if o.Plan != "" {
 		request.State = p.Plan.State
 	}
 	var err error
+	var sent int64
 	registry := p.registry()
 	if registry != "" {
 		document.Image.Registry = registry
 		request.RegistryAuth, err = remote.RegistryAuth(registry)
 		if err == nil {
-			document.Image.Manifest, err = toRegistry(ctx, o, registry, image)
+			document.Image.Manifest, sent, err = toRegistry(ctx, o, registry, image)
 		}
 	} else {
-		document.Image.Manifest, err = toAgent(ctx, o, project.Name, connection, image)
+		document.Image.Manifest, sent, err = toAgent(ctx, o, project.Name, connection, image)
 	}
 	if err != nil {
 		return api.Verdict{}, err
@@ -45,10 +46,15 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 			return v != nil && v.Error != nil && v.Error.Code == api.BlobsMissing && attempt < resends && registry == ""
 		}
 		verdict, err := connection.Release(ctx, project.Name, id, request, func(event api.Event) {
-			if !wanting(event.Verdict) { // which is no outcome yet
-				o.Report(event)
+			if wanting(event.Verdict) { // which is no outcome yet
+				return
 			}
+			if event.Verdict != nil {
+				project.complete(event.Verdict, sent)
+			}
+			o.Report(event)
 		})
+		project.complete(&verdict, sent)
 		if err != nil {
 			return verdict, cancelled(ctx, connection, project.Name, id, err)
 		}
@@ -56,10 +62,18 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 			return verdict, nil
 		}
 		transfer := transferTo(o, connection)
-		if _, err := transfer.SendBlobs(ctx, project.Name, image, verdict.Error.Missing); err != nil {
+		again, err := transfer.SendBlobs(ctx, project.Name, image, verdict.Error.Missing)
+		if err != nil {
 			return api.Verdict{}, err
 		}
+		sent += again.Bytes
 	}
+}
+
+// complete adds to the host's verdict what only the client knows.
+func (p *Project) complete(v *api.Verdict, sent int64) {
+	v.Sent = sent
+	p.place(v.Error)
 }
 
 // cancelled tells the host to stop when the person here has asked to. The host undoes
@@ -85,20 +99,20 @@ func transferTo(o Options, connection *Connection) *remote.Transfer {
 }
 
 // toAgent sends the layers that the host lacks over the ssh connection.
-func toAgent(ctx context.Context, o Options, app string, connection *Connection, image *build.Image) (manifest string, err error) {
+func toAgent(ctx context.Context, o Options, app string, connection *Connection, image *build.Image) (manifest string, bytes int64, err error) {
 	err = o.step("ship", "Ship to "+connection.Conn.Target().String(), func() (string, error) {
 		sent, err := transferTo(o, connection).Send(ctx, app, image)
 		if err != nil {
 			return "", err
 		}
-		manifest = sent.Manifest
+		manifest, bytes = sent.Manifest, sent.Bytes
 		return fmt.Sprintf("%d layers sent, %d already there, %s on the wire", sent.Layers, sent.Skipped, Bytes(sent.Bytes)), nil
 	})
-	return manifest, err
+	return manifest, bytes, err
 }
 
 // toRegistry pushes to the team's registry, from which the host pulls.
-func toRegistry(ctx context.Context, o Options, repository string, image *build.Image) (manifest string, err error) {
+func toRegistry(ctx context.Context, o Options, repository string, image *build.Image) (manifest string, bytes int64, err error) {
 	err = o.step("ship", "Push to "+repository, func() (string, error) {
 		pushed, err := remote.PushRegistry(ctx, image, repository, func(p api.Progress) {
 			o.Report(api.Event{Type: api.EventProgress, Progress: &p})
@@ -106,10 +120,10 @@ func toRegistry(ctx context.Context, o Options, repository string, image *build.
 		if err != nil {
 			return "", err
 		}
-		manifest = pushed.Manifest
+		manifest, bytes = pushed.Manifest, pushed.Bytes
 		return fmt.Sprintf("%s, %s on the wire", pushed.Manifest, Bytes(pushed.Bytes)), nil
 	})
-	return manifest, err
+	return manifest, bytes, err
 }
 
 // Bytes writes a count of bytes for people, and exactly where it is small.

@@ -3,6 +3,7 @@ package push
 import (
 	"os/exec"
 	"strings"
+	"unicode"
 
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -43,10 +44,54 @@ func SourceOf(dir string, getenv func(string) (string, bool)) api.Source {
 		source.Branch = git(dir, "symbolic-ref", "--short", "--quiet", "HEAD")
 	}
 	if source.Revision != "" {
+		source.Author = plainLine(git(dir, "log", "-1", "--no-show-signature", "--format=%an <%ae>", source.Revision, "--"))
 		source.Dirty = git(dir, "status", "--porcelain", "--untracked-files=no", "--", ".") != ""
 	}
 	return source
 }
+
+// labelsOf are what an image says of its source. Branch and CI run are not among them: the
+// same commit would be another image in every run. They are in the release.
+func labelsOf(source api.Source) map[string]string {
+	labels := map[string]string{}
+	if source.Author != "" {
+		labels[api.LabelAuthors] = source.Author
+	}
+	if source.Dirty {
+		labels[api.LabelDirty] = "true"
+	}
+	return labels
+}
+
+// sourceDate is the time that BuildKit gives an image and its files, in seconds since 1970,
+// so that one tree gives one image: what SOURCE_DATE_EPOCH says or, for a BuildKit daemon,
+// the time of the commit. Empty: there is none, or the engine's own BuildKit may be too old
+// to know of it.
+func sourceDate(dir string, source api.Source, getenv func(string) (string, bool)) string {
+	if said, ok := getenv("SOURCE_DATE_EPOCH"); ok && said != "" {
+		return said
+	}
+	if daemon, _ := getenv("BUILDKIT_HOST"); daemon == "" || source.Revision == "" || source.Dirty {
+		return ""
+	}
+	return git(dir, "log", "-1", "--no-show-signature", "--format=%ct", source.Revision, "--")
+}
+
+// plainLine is a name as a label may hold it: one line of text, not too long.
+func plainLine(text string) string {
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == unicode.ReplacementChar {
+			return -1
+		}
+		return c
+	}, strings.ToValidUTF8(text, ""))
+	if runes := []rune(text); len(runes) > maxAuthor {
+		text = string(runes[:maxAuthor])
+	}
+	return text
+}
+
+const maxAuthor = 200
 
 // git asks git; a folder that is no repository, or a machine without git, says nothing.
 func git(dir string, args ...string) string {

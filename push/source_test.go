@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,7 +51,9 @@ func put(t *testing.T, dir, name, text string) {
 
 func from(t *testing.T, what, dir string, environment map[string]string, want api.Source) {
 	t.Helper()
-	if diff := cmp.Diff(want, SourceOf(dir, variables(environment))); diff != "" {
+	got := SourceOf(dir, variables(environment))
+	got.Author = "" // TestAuthor
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }
@@ -119,4 +122,105 @@ func TestSourceOfEmptyVariables(t *testing.T) {
 		}
 	}
 	from(t, "empty variables", dir, empty, api.Source{Revision: head, Branch: "trunk"})
+}
+
+// TestAuthor: who wrote the commit, in one line of plain text, if it is known here.
+func TestAuthor(t *testing.T) {
+	dir, head := repository(t)
+	if got := SourceOf(dir, variables(nil)).Author; got != "t <t@example.com>" {
+		t.Errorf("%q", got)
+	}
+	if got := SourceOf(dir, variables(map[string]string{"CI_COMMIT": strings.Repeat("1f", 20)})).Author; got != "" {
+		t.Errorf("of a commit that is not here: %q", got)
+	}
+	t.Setenv("GIT_AUTHOR_NAME", "A\x1b[2J\tB"+strings.Repeat("x", 300))
+	put(t, dir, "notes", "two\n")
+	gitIn(t, dir, "commit", "-qam", "second")
+	got := SourceOf(dir, variables(nil)).Author
+	if !strings.HasPrefix(got, "A[2JBxxx") || len(got) != maxAuthor {
+		t.Errorf("%q", got)
+	}
+	if got := SourceOf(dir, variables(map[string]string{"CI_COMMIT": head})).Author; got != "t <t@example.com>" {
+		t.Errorf("of the commit that CI names: %q", got)
+	}
+}
+
+// TestSourceDate: an engine is told of no time that nobody has named; a BuildKit daemon is
+// told the commit's, if the tree is the commit's.
+func TestSourceDate(t *testing.T) {
+	dir, head := repository(t)
+	committed := gitIn(t, dir, "log", "-1", "--format=%ct")
+	daemon := map[string]string{"BUILDKIT_HOST": "unix:///x"}
+	for _, test := range []struct {
+		source      api.Source
+		environment map[string]string
+		want        string
+	}{
+		{api.Source{Revision: head}, nil, ""},
+		{api.Source{Revision: head}, daemon, committed},
+		{api.Source{Revision: head, Dirty: true}, daemon, ""},
+		{api.Source{}, daemon, ""},
+		{api.Source{Revision: strings.Repeat("1f", 20)}, daemon, ""},
+		{api.Source{Revision: head, Dirty: true}, map[string]string{"SOURCE_DATE_EPOCH": "17"}, "17"},
+	} {
+		if got := sourceDate(dir, test.source, variables(test.environment)); got != test.want {
+			t.Errorf("%+v, %v: %q, want %q", test.source, test.environment, got, test.want)
+		}
+	}
+}
+
+// TestOneTreeOneImage: two clones of a commit, on two days, by a person and by two runs of
+// CI on two branches, are one image; a changed tree is another and says so.
+func TestOneTreeOneImage(t *testing.T) {
+	origin, _ := repository(t)
+	put(t, origin, "app/dokku.hcl", "app = \"one\"\nbuild {\n  builder = \"static\"\n  static {\n    base = \"scratch\"\n  }\n}\n")
+	gitIn(t, origin, "add", ".")
+	gitIn(t, origin, "commit", "-q", "-m", "app")
+	head := gitIn(t, origin, "rev-parse", "HEAD")
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	var ids []string
+	build := func(dir string, environment map[string]string) map[string]string {
+		t.Helper()
+		o := Options{Dir: filepath.Join(dir, "app"), Getenv: variables(environment), Report: func(api.Event) {}}
+		project, err := Load(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer project.Close()
+		image, err := Build(t.Context(), o, project, "linux", "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, err := image.Digest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config, err := image.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, image.ID+" "+digest.String())
+		return config.Config.Labels
+	}
+	day := time.Now()
+	for _, environment := range []map[string]string{
+		nil,
+		{"GITHUB_SHA": head, "GITHUB_REF_NAME": "main", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "o/r", "GITHUB_RUN_ID": "7"},
+		{"CI_COMMIT_SHA": head, "CI_COMMIT_REF_NAME": "topic", "CI_JOB_URL": "https://gitlab/j/1"},
+	} {
+		clone := filepath.Join(t.TempDir(), "clone")
+		gitIn(t, origin, "clone", "-q", "file://"+origin, clone)
+		day = day.Add(-24 * time.Hour)
+		if err := os.Chtimes(filepath.Join(clone, "app", "Procfile"), day, day); err != nil {
+			t.Fatal(err)
+		}
+		labels := build(clone, environment)
+		if ids[len(ids)-1] != ids[0] || labels[api.LabelRevision] != head || labels[api.LabelAuthors] != "t <t@example.com>" || labels[api.LabelDirty] != "" {
+			t.Errorf("%v: %q, before %q; labels %v", environment, ids[len(ids)-1], ids[0], labels)
+		}
+		put(t, clone, "app/Procfile", "web: ./other\n")
+		if labels := build(clone, environment); ids[len(ids)-1] == ids[0] || labels[api.LabelDirty] != "true" {
+			t.Errorf("a changed tree: %q, labels %v", ids[len(ids)-1], labels)
+		}
+	}
 }

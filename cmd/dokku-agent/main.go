@@ -50,8 +50,10 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout *os.File, st
 		return program.keys(rest)
 	case "domain":
 		return program.domain(rest)
+	case "deploy":
+		return program.deploy()
 	case "apply":
-		return program.apply()
+		return program.applyHost(rest)
 	case "root":
 		return program.root(rest)
 	case "version", "--version", "-v":

@@ -32,6 +32,8 @@ const usageText = `Usage: dokku-agent COMMAND
                                      make this machine a host (as root)
     keys add NAME [FILE]             let a public key deploy; keys remove NAME, keys list
     domain NAME ...                  apps answer at APP.NAME
+    apply                            make this host what a server block says (as root; dokku-push
+                                     host apply sends it on standard input)
     serve --root DIR                 run an embedded host: ssh, nginx and state under DIR
     watch                            keep traffic and containers together (the systemd service)
     recover [APP ...]                finish or undo what a killed deploy has left, start what did
@@ -79,8 +81,11 @@ func (p *program) dokku(args []string) int {
 		return p.fail(err)
 	}
 	defer parts.close()
+	if entry.Asked(args, original) == "git-receive-pack" {
+		signal.Ignore(syscall.SIGHUP) // what was pushed is built whoever listens
+	}
 	submit := submit(parts.host)
-	call := &entry.Entry{Host: parts.host, Submit: submit, Plugins: parts.walk.now, In: p.in, Out: p.out, Err: p.err,
+	call := &entry.Entry{Host: parts.host, Submit: submit, Builder: parts.core.Builder, Plugins: parts.walk.now, In: p.in, Out: p.out, Err: p.err,
 		HTTP: func(ctx context.Context, by agent.Caller) error {
 			server := &serve.Server{Host: parts.host, Store: parts.store, By: by, Submit: submit}
 			return server.ServeConn(ctx, serve.Stdio{In: serve.Unblock(p.in), Out: serve.Unblock(p.out)})
@@ -88,7 +93,7 @@ func (p *program) dokku(args []string) int {
 	return call.Run(p.ctx, args, original)
 }
 
-// submit starts `dokku-agent apply` in a session of its own.
+// submit starts `dokku-agent deploy` in a session of its own.
 func submit(host *agent.Host) func(context.Context, agent.Change) error {
 	return func(_ context.Context, change agent.Change) error {
 		self, err := os.Executable()
@@ -101,13 +106,13 @@ func submit(host *agent.Host) func(context.Context, agent.Change) error {
 		}
 		env := append(os.Environ(), entry.RequestVariable+"="+change.Request,
 			"DOKKU_ROOT="+host.Places.Root, "DOKKU_LIB_ROOT="+host.Places.Lib, "DOKKU_LOGS_DIR="+host.Places.Logs)
-		return serve.Detach([]string{self, "apply"}, env, text)
+		return serve.Detach([]string{self, "deploy"}, env, text)
 	}
 }
 
-// apply is the deploy process: it reads its change, carries it out, retires what
+// deploy is the deploy process: it reads its change, carries it out, retires what
 // was replaced, and ends. Nobody reads what it prints; the journal is its voice.
-func (p *program) apply() int {
+func (p *program) deploy() int {
 	signal.Ignore(syscall.SIGHUP)
 	var change agent.Change
 	if err := json.NewDecoder(io.LimitReader(p.in, 2*api.MaxDocument)).Decode(&change); err != nil {

@@ -15,8 +15,10 @@ import (
 	"github.com/dokku-push/dokku-push/agent/checks"
 	"github.com/dokku-push/dokku-push/agent/core"
 	"github.com/dokku-push/dokku-push/agent/docker"
+	"github.com/dokku-push/dokku-push/agent/doctor"
 	"github.com/dokku-push/dokku-push/agent/nft"
 	"github.com/dokku-push/dokku-push/agent/nginx"
+	"github.com/dokku-push/dokku-push/agent/sshsig"
 	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/agent/store"
 	"github.com/dokku-push/dokku-push/api"
@@ -76,7 +78,7 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	files := &state.Store{Places: places}
 	blobs := &store.Store{Dir: places.Blobs(), Quota: storeQuota}
 	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Networks: engine, Settings: files, Ledger: files,
-		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Version: version}
+		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Signatures: sshsig.Verifier{}, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
 	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
 	if helper != nil {
@@ -100,9 +102,10 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	} else {
 		host.Traffic = &nft.Reload{Places: places}
 	}
-	all := core.Core{Host: host, Submit: submit(host)}
+	build := &builder{host: host, store: blobs, memory: doctor.ReadMemory}
+	all := core.Core{Host: host, Submit: submit(host), Builder: build}
 	own := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.Handlers()}}
-	host.Walk = own
+	host.Walk, host.Services = own, services{own}
 	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.AskedByPlugins()}}
 	return &parts{host: host, store: blobs, proxy: proxy, core: all, walk: own, asked: asked, close: func() { _ = engine.Close() }}, nil
 }

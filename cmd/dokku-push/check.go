@@ -12,6 +12,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
+	"github.com/dokku-push/dokku-push/build/hooks"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/report"
@@ -29,12 +30,9 @@ func (c *client) check() error {
 	if err != nil {
 		return err
 	}
-	app, found := manifest.Load(os.DirFS(dir), c.options.ManifestOptions())
-	understood := ""
-	if !found.Failed() {
-		var more manifest.Diagnostics
-		understood, more = c.understand(dir, app)
-		found = append(found, more...)
+	understood, found, err := c.look(dir)
+	if err != nil {
+		return err
 	}
 	if err := c.diagnostics(format, dir, found); err != nil {
 		return err
@@ -42,10 +40,37 @@ func (c *client) check() error {
 	if found.Failed() {
 		return &exitError{code: api.Exit(&api.Error{Code: api.InvalidManifest})}
 	}
-	if format != "json" {
-		_, err = fmt.Fprintln(c.out, report.Legible(understood))
+	for _, paragraph := range understood {
+		if format != "json" {
+			fmt.Fprintln(c.out, report.Legible(paragraph))
+		}
 	}
-	return err
+	return nil
+}
+
+// look reads the project, each of its apps. It returns a paragraph an app, and every
+// mistake once: what is wrong with the file itself is wrong for all of them.
+func (c *client) look(dir string) (understood []string, found manifest.Diagnostics, err error) {
+	c.options.Dir = dir
+	apps, err := c.apps()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range apps {
+		options := c.options
+		options.App = name
+		app, more := manifest.Load(os.DirFS(dir), options.ManifestOptions())
+		if !more.Failed() {
+			paragraph, problems := c.understand(dir, app)
+			understood, more = append(understood, paragraph), append(more, problems...)
+		}
+		for _, d := range more {
+			if !slices.Contains(found, d) {
+				found = append(found, d)
+			}
+		}
+	}
+	return understood, found, nil
 }
 
 // checkFormat is the format that was asked for: by --format, by the format of everything
@@ -143,7 +168,7 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 		found = append(found, manifest.Diagnostic{File: file, Message: problem, Hint: hint})
 	}
 	name, from := c.options.App, "--app or DOKKU_APP"
-	if name == "" {
+	if name == "" || app.Block != "" {
 		name, from = app.Name, file
 	}
 	if name == "" {
@@ -154,9 +179,16 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 		mistake(from+": "+problem, strings.TrimSpace(hint+" as app in dokku.hcl, or use --app"))
 	}
 	builder, why, err := build.Choose(app, os.DirFS(dir))
-	if err != nil {
-		problem := api.AsError(err)
-		mistake(problem.Message, problem.Hint)
+	plugins, broken := hooks.Find(hooks.Options{Dir: dir})
+	plugins = hooks.Acting(plugins)
+	if err != nil && len(plugins) > 0 {
+		builder, why, err = "what its plugins make of it", "nothing else says how", nil
+	}
+	for _, err := range []error{err, broken} {
+		if err != nil {
+			problem := api.AsError(err)
+			mistake(problem.Message, problem.Hint)
+		}
 	}
 	host := "no host yet (--host, DOKKU_HOST or dokku.hcl name one)"
 	if target, err := push.Target(c.options, app); err == nil {
@@ -165,16 +197,24 @@ func (c *client) understand(dir string, app *manifest.App) (paragraph string, fo
 	if c.options.Environment != "" {
 		host += ", environment " + c.options.Environment
 	}
-	return fmt.Sprintf("%s (%s) goes to %s. It is built with %s: %s. %s", name, from, host, builder, why, processes(app)), found
+	paragraph = fmt.Sprintf("%s (%s) goes to %s. It is built with %s: %s. %s", name, from, host, builder, why, processes(app))
+	if len(plugins) > 0 {
+		paragraph += " Plugins of " + hooks.Folder + " have a part in the build, and are not run here: " + hooks.Names(plugins) + "."
+	}
+	return paragraph, found
 }
 
 // processes says in a sentence or two what will run.
 func processes(app *manifest.App) string {
+	folder := ""
+	if app.Folder != "" {
+		folder = " in " + app.Folder
+	}
 	if app.Procfile == nil {
 		if app.Build.Static.Command != "" {
 			return "It runs web, by build.static.command."
 		}
-		return "It runs web, the image's own command: there is no Procfile."
+		return "It runs web, the image's own command: there is no Procfile" + folder + "."
 	}
 	types := app.Procfile.Scaled()
 	text := "It runs nothing all the time."

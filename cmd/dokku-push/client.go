@@ -16,6 +16,7 @@ import (
 	"github.com/dokku-push/dokku-push/internal/redact"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/ci"
 	"github.com/dokku-push/dokku-push/push/report"
 	"github.com/dokku-push/dokku-push/remote"
 )
@@ -25,14 +26,25 @@ type client struct {
 	command   command
 	args      []string // after the command and the flags
 	options   push.Options
-	logFormat string // auto, plain, json
+	logFormat string // auto, plain, json, github
+	story     story  // that is told and written
+	job       ci.Job // what CI asks for
+	room      string // a folder of the job's own; empty: none
 	format    string // of an answer that is no event stream: text, json, github; empty: as the log
 	output    string // -o
 	follow    bool   // -t
 	detailed  bool   // plan: exit 2 for changes
 	asJSON    bool   // plan: print JSON
 	dryRun    bool   // push: only plan
+	onHost    bool   // build: for this host's agent
+	all       bool   // every app of dokku.hcl
+	since     string // every app that has changed since this commit
+	digest    bool   // build: print the manifest's digest
+	sbom      string // build: folder for bills of materials
+	layout    string // build: folder for an OCI layout
 	first     firstFlags
+	server    serverFlags
+	plain     []string // import: config keys whose values are no secrets
 	in        io.Reader
 	out       io.Writer
 	err       io.Writer
@@ -42,7 +54,7 @@ type client struct {
 // its variable. Without a command it is a push of a folder.
 func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	c := &client{command: table()[0], in: in, out: out, err: err, logFormat: "auto"}
-	c.options.Getenv = os.LookupEnv
+	c.options.Getenv, c.options.Version = os.LookupEnv, version
 	named := false
 	if len(args) > 0 {
 		if row, known := find(args[0]); known {
@@ -70,8 +82,8 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	if most := c.command.most; most != anyNumber && len(c.args) > most {
 		return nil, api.Errorf(api.Usage, "", "%s takes %s, not %q", c.command.name, orNothing(c.command.args), c.args).WithHint("dokku-push help %s", c.command.name)
 	}
-	if !slices.Contains([]string{"auto", "plain", "json"}, c.logFormat) {
-		return nil, api.Errorf(api.Usage, "", "--log-format is auto, plain or json, not %q", c.logFormat)
+	if !slices.Contains([]string{"auto", "plain", "json", "github"}, c.logFormat) {
+		return nil, api.Errorf(api.Usage, "", "--log-format is github, auto, plain or json, not %q", c.logFormat)
 	}
 	c.options.Flags, c.options.Variables = given(flags)
 	c.options.Remote.Key = redact.Secret(os.Getenv("DOKKU_SSH_KEY"))
@@ -140,10 +152,24 @@ func askPassphrase(file string) (string, error) {
 
 // do carries out the command.
 func (c *client) do(ctx context.Context) error {
-	renderer := c.renderer()
-	defer renderer.Close()
+	var unread error
+	if c.command.name == "ci" {
+		unread = c.readJob()
+		defer c.leave()
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	renderer := c.tell(c.renderer())
 	c.options.Report = renderer.Event
-	return c.command.do(c, ctx)
+	err := unread
+	if unread == nil {
+		err = c.command.do(c, ctx)
+	} else {
+		_ = c.noVerdict(unread)
+	}
+	renderer.Close()
+	return c.finish(err)
 }
 
 // renderer chooses how events are shown. JSON goes to stdout, for it is the answer.
@@ -151,14 +177,27 @@ func (c *client) renderer() report.Renderer {
 	if c.logFormat == "json" {
 		return report.JSON(c.out)
 	}
-	file, isFile := c.err.(*os.File)
-	if c.logFormat == "auto" && isFile && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" && os.Getenv("NO_COLOR") == "" {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
-			return report.Terminal(c.err, width)
-		}
+	if c.story.github != nil {
+		return open{c.story.github}
+	}
+	if width, ok := c.terminal(); ok {
+		return report.Terminal(c.err, width)
 	}
 	return report.Plain(c.err)
 }
+
+// leave takes the job's folder away.
+func (c *client) leave() {
+	if c.room != "" {
+		_ = os.RemoveAll(c.room) // nobody else knows of it
+	}
+}
+
+// open is a renderer that is not closed when the events end: the answer and the failure are
+// written by it, too.
+type open struct{ report.Renderer }
+
+func (open) Close() {}
 
 func (c *client) folder() string {
 	if len(c.args) > 0 {

@@ -5,15 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/push"
@@ -25,15 +21,16 @@ func (c *client) push(ctx context.Context) error {
 		return c.plan(ctx)
 	}
 	c.options.Dir = c.folder()
+	if c.several() {
+		return c.pushEach(ctx)
+	}
 	app := c.options.App
 	verdict, err := push.Push(ctx, c.options)
 	if err != nil {
 		return c.noVerdict(err)
 	}
-	if app == "" {
-		if project, err := push.Load(quiet(c.options)); err == nil {
-			app = project.Name
-		}
+	if project, err := push.Load(quiet(c.options)); err == nil {
+		app = project.Name
 	}
 	return c.verdict(verdict, app)
 }
@@ -42,29 +39,6 @@ func (c *client) push(ctx context.Context) error {
 func quiet(o push.Options) push.Options {
 	o.Report = func(api.Event) {}
 	return o
-}
-
-func (c *client) build(ctx context.Context) error {
-	c.options.Dir = c.folder()
-	project, err := push.Load(c.options)
-	if err != nil {
-		return err
-	}
-	image, err := push.Build(ctx, c.options, project, "linux", runtime.GOARCH)
-	if err != nil {
-		return err
-	}
-	if c.output != "" {
-		reference, err := name.NewTag("dokku/" + project.Name + ":latest")
-		if err == nil {
-			err = tarball.WriteToFile(c.output, reference, image)
-		}
-		if err != nil {
-			return api.Errorf(api.BuildFailed, "write "+c.output, "%w", err)
-		}
-	}
-	_, err = fmt.Fprintln(c.out, image.ID)
-	return err
 }
 
 func (c *client) status(ctx context.Context) error {
@@ -131,7 +105,7 @@ func (c *client) releases(ctx context.Context) error {
 		return json.NewEncoder(c.out).Encode(state.Releases)
 	}
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RELEASE\tKIND\tIMAGE\tREVISION\tBY\tWHEN\tTOOK")
+	fmt.Fprintln(table, "RELEASE\tKIND\tIMAGE\tREVISION\tBY\tWHEN\tTOOK\tSIGNED BY")
 	for _, r := range state.Releases {
 		mark := ""
 		if r.Version == state.Current {
@@ -141,6 +115,9 @@ func (c *client) releases(ctx context.Context) error {
 		if r.RollbackOf != 0 {
 			kind += " to v" + strconv.Itoa(r.RollbackOf)
 		}
+		if r.Image != "" {
+			kind += " " + r.Image
+		}
 		if r.PromotedFrom != "" {
 			kind += " of " + r.PromotedFrom
 		}
@@ -148,10 +125,21 @@ func (c *client) releases(ctx context.Context) error {
 		if r.Source.Dirty {
 			revision += "+"
 		}
-		fmt.Fprintf(table, "v%d%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Version, mark, kind, short(r.Run), revision, r.By,
-			r.Finished.Format(time.RFC3339), r.Finished.Sub(r.Started).Round(time.Millisecond))
+		fmt.Fprintf(table, "v%d%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Version, mark, kind, short(r.Run), revision, r.By,
+			r.Finished.Format(time.RFC3339), r.Finished.Sub(r.Started).Round(time.Millisecond), signer(r.Signature))
 	}
 	return table.Flush()
+}
+
+// signer is who signed a release: a name where the host knew the key.
+func signer(s *api.Signature) string {
+	switch {
+	case s == nil:
+		return "-"
+	case s.Verified:
+		return s.Signer + " " + s.Key
+	}
+	return s.Key + " (not verified)"
 }
 
 func (c *client) rollback(ctx context.Context) error {
@@ -191,12 +179,7 @@ func (c *client) promote(ctx context.Context) error {
 		return err
 	}
 	defer connection.Conn.Close()
-	id, err := push.NewRequest()
-	if err != nil {
-		return err
-	}
-	request := api.PromoteRequest{From: c.args[0], LockWait: int(c.options.LockWait.Seconds())}
-	verdict, err := connection.Promote(ctx, app, id, request, c.options.Report)
+	verdict, err := push.Promote(ctx, connection, c.options, c.args[0], app)
 	if err != nil {
 		return c.noVerdict(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/report"
+	"github.com/dokku-push/dokku-push/remote"
 )
 
 // doctor says whether the host is ready for deploys. It needs no app.
@@ -40,19 +41,24 @@ func (c *client) doctor(ctx context.Context) error {
 
 // connectHost connects to the host that a flag, a variable or the project names.
 func (c *client) connectHost(ctx context.Context) (*push.Connection, error) {
+	target, err := c.hostTarget()
+	if err != nil {
+		return nil, err
+	}
+	return push.Connect(ctx, target)
+}
+
+// hostTarget is where that host is.
+func (c *client) hostTarget() (remote.Options, error) {
 	var app *manifest.App
 	project, err := push.Load(quiet(c.options))
 	switch {
 	case project != nil:
 		app = project.App
 	case c.options.Host == "":
-		return nil, err
+		return remote.Options{}, err
 	}
-	target, err := push.Target(c.options, app)
-	if err != nil {
-		return nil, err
-	}
-	return push.Connect(ctx, target)
+	return push.Target(c.options, app)
 }
 
 func (c *client) printDiagnosis(diagnosis api.Diagnosis) error {

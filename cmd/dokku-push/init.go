@@ -77,7 +77,17 @@ func (c *client) write(dir string, files []scaffold.File) error {
 // verify reads the tree as a push would: a Procfile or app.json with mistakes was there
 // before, but whoever has just asked for a first deploy wants to know.
 func (c *client) verify(dir string) error {
-	_, found := manifest.Load(os.DirFS(dir), manifest.Options{Getenv: c.options.Getenv})
+	c.options.Dir = dir
+	apps, err := c.apps()
+	if err != nil {
+		return err
+	}
+	var found manifest.Diagnostics
+	for _, app := range apps {
+		if _, found = manifest.Load(os.DirFS(dir), manifest.Options{App: app, Getenv: c.options.Getenv}); found.Failed() {
+			break
+		}
+	}
 	if !found.Failed() {
 		return nil
 	}

@@ -12,8 +12,7 @@ import (
 	"syscall"
 
 	"github.com/dokku-push/dokku-push/api"
-	"github.com/dokku-push/dokku-push/manifest"
-	"github.com/dokku-push/dokku-push/push/report"
+	"github.com/dokku-push/dokku-push/build/hooks"
 )
 
 // version is set by the linker: -X main.version=…
@@ -41,14 +40,15 @@ func (e *signalError) Error() string { return e.signal.String() }
 // run is the program: stdout is the answer, stderr the story, the exit code one of
 // api.ExitCodes.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	client, err := parse(args, stdin, stdout, stderr)
-	if err == nil {
-		err = client.do(ctx)
-		if mistakes, ok := errors.AsType[manifest.Diagnostics](err); ok && client.mistakes(mistakes) == nil {
-			return api.Exit(err)
-		}
+	if env := os.Environ(); len(args) > 0 && args[0] == "shim" && hooks.Asked(env) { // a plugin's shell function asks
+		return hooks.Answer(args[1:], env, hooks.Streams{In: stdin, Out: stdout, Err: stderr})
 	}
-	if err == nil {
+	client, err := parse(args, stdin, stdout, stderr)
+	if err != nil {
+		unparsed(stderr, err)
+		return api.Exit(err)
+	}
+	if err = client.do(ctx); err == nil {
 		return 0
 	}
 	if exit, ok := errors.AsType[*exitError](err); ok {
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if stopped, ok := errors.AsType[*signalError](context.Cause(ctx)); ok && api.AsError(err).Code == api.Unclassified {
 		return 128 + int(stopped.signal)
 	}
-	report.Failure(stderr, err)
+	client.failure(err, "")
 	return api.Exit(err)
 }
 

@@ -186,7 +186,7 @@ func TestUsage(t *testing.T) {
 // TestNoHost: every command that needs one says how to name one.
 func TestNoHost(t *testing.T) {
 	notInCI(t)
-	for _, args := range [][]string{{}, {"push"}, {"plan"}, {"status"}, {"releases"}, {"rollback"}, {"drift"}, {"doctor"}, {"logs"}, {"run", "--", "ls"}} {
+	for _, args := range [][]string{{}, {"push"}, {"plan"}, {"status"}, {"releases"}, {"rollback"}, {"drift"}, {"doctor"}, {"import", "--app", "a"}, {"logs"}, {"run", "--", "ls"}} {
 		got := in(t, map[string]string{"Dockerfile": "FROM scratch\n"}, args...)
 		for _, word := range []string{"no host was named", "--host user@host", "DOKKU_HOST", "dokku.hcl"} {
 			if got.exit != 64 || got.out != "" || !strings.Contains(got.err, word) {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/report"
 )
 
@@ -29,20 +30,24 @@ const anyNumber = -1
 // that it does not know is refused.
 func table() []command {
 	return []command{
-		{"push", "[DIR]", "build DIR (default .), ship it, deploy it", 1, with(hostFlags, buildFlags, pushFlags), (*client).push},
-		{"plan", "[DIR]", "what a push would change; -o FILE keeps it for push --plan FILE", 1, with(hostFlags, buildFlags, planFlags), (*client).plan},
+		{"push", "[DIR]", "build DIR (default .), ship it, deploy it", 1, with(hostFlags, buildFlags, severalFlags, pushFlags, signFlags, resultFlags), (*client).push},
+		{"plan", "[DIR]", "what a push would change; -o FILE keeps it for push --plan FILE", 1, with(hostFlags, buildFlags, severalFlags, planFlags, signFlags, resultFlags), (*client).plan},
+		{"ci", "[DIR]", "what a CI job asks for by its variables, INPUT_NAME or PLUGIN_NAME: docs/ci.md", 1, with(hostFlags, buildFlags, severalFlags, pushFlags, signFlags, resultFlags), (*client).ci},
 		{"check", "[DIR]", "what is wrong with Procfile, app.json and dokku.hcl, or what they mean", 1, with(hostFlags, formatFlag), local((*client).check)},
 		{"init", "[DIR]", "write a first dokku.hcl and CI workflow from what is in DIR", 1, with(hostFlags, initFlags), (*client).init},
+		{"import", "", "write a dokku.hcl of an app, or a server block of a host, from a running Dokku; secrets by name alone", 0, with(hostFlags, importFlags), (*client).imports},
 		{"config", "explain KEY", "who decides a setting (domains, config.KEY, formation.web.quantity …), and who lost", 2, with(hostFlags, buildFlags, formatFlag), local((*client).config)},
-		{"build", "[DIR]", "build only; -o FILE writes the image as docker load reads it", 1, with(hostFlags, buildFlags, outputFlag), (*client).build},
+		{"build", "[DIR]", "build only; -o FILE writes the image as docker load reads it", 1, with(hostFlags, buildFlags, severalFlags, outputFlag, imageFlags, onHostFlag), (*client).build},
 		{"status", "", "what runs, and what became of the last request", 0, with(hostFlags), (*client).status},
 		{"releases", "", "the releases, oldest first", 0, with(hostFlags), (*client).releases},
-		{"rollback", "[vN]", "back to the last other image, or to vN, with its env and formation", 1, with(hostFlags, waitFlag), (*client).rollback},
-		{"promote", "FROM TO", "run the image of the app FROM under the settings of the app TO", 2, with(hostFlags, waitFlag), (*client).promote},
+		{"rollback", "[vN]", "back to the last other image, or to vN, with its env and formation", 1, with(hostFlags, waitFlag, resultFlags), (*client).rollback},
+		{"promote", "FROM TO", "run the image of the app FROM under the settings of the app TO", 2, with(hostFlags, waitFlag, signFlags, resultFlags), (*client).promote},
 		{"drift", "", "what differs between the current release and what runs; exit 2 if anything does", 0, with(hostFlags, formatFlag), (*client).drift},
 		{"doctor", "", "whether the host is ready for deploys; exit 78 if not", 0, with(hostFlags, formatFlag), (*client).doctor},
 		{"logs", "[-- ARGS]", "the app's output; -t follows it", anyNumber, with(hostFlags, tailFlag), (*client).logs},
 		{"run", "-- COMMAND", "a command in a new container of the current release", anyNumber, with(hostFlags), (*client).runOnce},
+		{"host", "apply [FILE]", "make hosts what the server blocks of FILE (default dokku.hcl) say; --plan only looks", 2, with(hostFlags, serverBlockFlags), (*client).host},
+		{"plugin", "new NAME [DIR]", "write the skeleton of a plugin for Dokku, with a test of its own", 3, with(forceFlag), local((*client).plugin)},
 		{"schema", "[NAME]", "the JSON Schema of dokku.hcl.json (manifest) or of a kind of JSON output", 1, nil, local((*client).schema)},
 		{"version", "", "the program's version", 0, nil, local((*client).version)},
 		{"help", "[COMMAND]", "this, or a command's flags", 1, nil, local((*client).help)},
@@ -68,19 +73,21 @@ func find(name string) (command, bool) {
 
 func hostFlags(c *client, flags *pflag.FlagSet) {
 	o := &c.options
-	flags.StringVarP(&o.App, "app", "a", os.Getenv("DOKKU_APP"), "name of the app (else dokku.hcl's, else the folder's)")
+	flags.StringVarP(&o.App, "app", "a", os.Getenv("DOKKU_APP"), "name of the app (else dokku.hcl's, else the folder's); of several app blocks the one that is meant")
 	flags.StringVarP(&o.Host, "host", "H", os.Getenv("DOKKU_HOST"), "[user@]host[:port], or the name of a host block in dokku.hcl")
 	flags.StringVar(&o.Environment, "environment", os.Getenv("DOKKU_ENVIRONMENT"), "the environment block of dokku.hcl that counts")
 	flags.StringVar(&o.Manifest, "manifest", os.Getenv("DOKKU_MANIFEST"), "dokku.hcl by another name")
 	flags.StringVar(&o.Remote.HostKey, "host-key", os.Getenv("DOKKU_SSH_HOST_KEY"), "the host's key, pinned: SHA256:… or a public key line")
 	flags.StringVar(&o.Remote.KeyFile, "key", os.Getenv("DOKKU_SSH_KEY_FILE"), "ssh private key file (else ssh-agent and the usual files)")
 	flags.BoolVar(&o.Remote.AcceptNew, "accept-new-host-key", truth(os.Getenv("DOKKU_SSH_ACCEPT_NEW_HOST_KEYS")), "trust a host that is not in known_hosts yet, and remember it")
-	flags.StringVar(&c.logFormat, "log-format", envOr("DOKKU_LOG_FORMAT", "auto"), "auto, plain or json (one event a line on stdout)")
+	flags.StringVar(&c.logFormat, "log-format", envOr("DOKKU_LOG_FORMAT", "auto"), "auto, plain, github (annotations, groups; auto in GitHub's CI) or json (one event a line on stdout)")
 }
 
 func buildFlags(c *client, flags *pflag.FlagSet) {
 	flags.StringVar(&c.options.Image, "image", "", "deploy this image instead of building one: a reference, an OCI layout folder or a docker-save archive")
 	flags.StringVar(&c.options.Registry, "registry", "", "push to this repository instead of over ssh, and let the host pull from it")
+	flags.StringArrayVar(&c.options.PluginPaths, "plugin-path", nil, "a folder of plugins, or a plugin, whose triggers run around the build; may be repeated")
+	flags.BoolVar(&c.options.NoProjectPlugins, "no-project-plugins", false, "do not run the plugins in .dokku/plugins: for a tree that you do not trust")
 }
 
 func pushFlags(c *client, flags *pflag.FlagSet) {
@@ -94,6 +101,22 @@ func planFlags(c *client, flags *pflag.FlagSet) {
 	outputFlag(c, flags)
 	flags.BoolVar(&c.detailed, "detailed-exitcode", false, "exit with 2 when there is something to do")
 	flags.BoolVar(&c.asJSON, "json", false, "print the plan as JSON")
+	flags.StringVar(&c.format, "format", "", "text, json, or markdown (a pull request's comment)")
+}
+
+func signFlags(c *client, flags *pflag.FlagSet) {
+	signing := &c.options.Signing
+	asked := os.Getenv("DOKKU_SIGN")
+	switch {
+	case truth(asked):
+		asked = push.SignWithSSHKey
+	case asked == "0" || strings.EqualFold(asked, "false") || strings.EqualFold(asked, "no"):
+		asked = ""
+	}
+	flags.StringVar(&signing.Key, "sign", asked, "sign the release with the key that ssh connects with, or --sign=PATH: a private key, or a public one that the ssh agent has")
+	flags.Lookup("sign").NoOptDefVal = push.SignWithSSHKey
+	flags.DurationVar(&signing.For, "sign-for", 0, "how long the signature counts (else 1h)")
+	flags.BoolVar(&signing.AllowDowngrade, "allow-downgrade", false, "sign that the release may be older than the one that runs")
 }
 
 func waitFlag(c *client, flags *pflag.FlagSet) {
@@ -147,7 +170,8 @@ Everything a flag says can be said by its variable (%s).
 `
 
 const variables = `DOKKU_HOST, DOKKU_APP, DOKKU_ENVIRONMENT, DOKKU_MANIFEST, DOKKU_SSH_KEY,
-DOKKU_SSH_KEY_FILE, DOKKU_SSH_HOST_KEY, DOKKU_SSH_ACCEPT_NEW_HOST_KEYS, DOKKU_LOG_FORMAT`
+DOKKU_SSH_KEY_FILE, DOKKU_SSH_HOST_KEY, DOKKU_SSH_ACCEPT_NEW_HOST_KEYS, DOKKU_LOG_FORMAT, DOKKU_SUDO,
+DOKKU_SIGN`
 
 // help prints what there is, or the flags of one command.
 func (c *client) help() error {

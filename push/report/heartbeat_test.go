@@ -66,6 +66,15 @@ func TestHeartbeat(t *testing.T) {
 		said(0, still)
 		p.Event(started("Ship to host"))
 		said(12*time.Second, "-----> Ship to host\n       … still at: Ship to host\n")
+		ended := func(title string, status api.StepStatus) {
+			p.Event(api.Event{Type: api.EventStep, Step: &api.Step{Name: "x", Title: title, Status: status}})
+			synctest.Wait()
+			out.turn()
+		}
+		ended("Ship to host", api.StepDone)
+		said(12*time.Second, still) // it began before and goes on
+		ended("Build shop", api.StepFailed)
+		said(12*time.Second, "       … still busy after: Build shop\n")
 	})
 }
 

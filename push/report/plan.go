@@ -14,7 +14,7 @@ var signs = map[api.Action]string{api.Add: "+", api.Update: "~", api.Remove: "-"
 // shortPlan is what a push says before it begins: a line a change.
 func shortPlan(plan api.Plan) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "-----> Plan for %s: %s", clean(plan.App), summary(plan))
+	fmt.Fprintf(&text, "-----> Plan for %s: %s", clean(plan.App+plan.Server), summary(plan))
 	for _, change := range plan.Changes {
 		fmt.Fprintf(&text, "\n       %s %s", signs[change.Action], clean(sentence(change)))
 	}
@@ -26,6 +26,12 @@ func shortPlan(plan api.Plan) string {
 
 // summary is a plan in a few words.
 func summary(plan api.Plan) string {
+	if plan.Server != "" {
+		if plan.Empty() {
+			return "the host is so already"
+		}
+		return count(len(plan.Changes), "change")
+	}
 	if plan.Empty() {
 		return fmt.Sprintf("v%d runs this already: no layer to send, no container to start", plan.Current)
 	}
@@ -61,7 +67,7 @@ func sentence(change api.PlanChange) string {
 // Plan writes all that a plan says, for people.
 func Plan(out io.Writer, plan api.Plan) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s: %s\n", clean(plan.App), summary(plan))
+	fmt.Fprintf(&text, "%s: %s\n", clean(plan.App+plan.Server), summary(plan))
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
 			return

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,7 +55,8 @@ type plain struct {
 	mu      sync.Mutex
 	out     io.Writer
 	last    time.Time
-	current string
+	open    []string        // titles of the steps that have begun and not ended
+	current string          // what goes on; empty before anything has begun
 	seen    map[string]bool // layers whose end was told
 	stop    chan struct{}
 	done    chan struct{}
@@ -63,8 +65,8 @@ type plain struct {
 func (p *plain) Event(event api.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if event.Step != nil && event.Step.Status == api.StepStarted {
-		p.current = event.Step.Title
+	if event.Step != nil {
+		p.step(*event.Step)
 	}
 	text := line(event)
 	if event.Progress != nil {
@@ -75,6 +77,19 @@ func (p *plain) Event(event api.Event) {
 	}
 	p.last = time.Now()
 	fmt.Fprintln(p.out, text)
+}
+
+// step notes what goes on: a step that has begun and not ended, else what comes after the
+// last one that has.
+func (p *plain) step(step api.Step) {
+	p.open = slices.DeleteFunc(p.open, func(title string) bool { return title == step.Title })
+	if step.Status == api.StepStarted {
+		p.open = append(p.open, step.Title)
+	}
+	p.current = "still busy after: " + step.Title
+	if len(p.open) > 0 {
+		p.current = "still at: " + p.open[len(p.open)-1]
+	}
 }
 
 // layer tells of a layer once, when it is done.
@@ -104,7 +119,7 @@ func (p *plain) beat() {
 		}
 		p.mu.Lock()
 		if silent := time.Since(p.last); silent >= heartbeat && p.current != "" {
-			fmt.Fprintf(p.out, "       … still at: %s\n", clean(p.current))
+			fmt.Fprintf(p.out, "       … %s\n", clean(p.current))
 			p.last = time.Now()
 		}
 		p.mu.Unlock()

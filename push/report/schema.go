@@ -23,6 +23,7 @@ func schemas() map[string]func() (*jsonschema.Schema, error) {
 		"drift":       schemaOf[api.Drift]("what drift --format json prints"),
 		"doctor":      schemaOf[api.Diagnosis]("what doctor --format json prints"),
 		"check":       schemaOf[diagnosticsDocument]("what check --format json prints"),
+		"result":      schemaOf[resultDocument]("what --result FILE of push, plan, rollback and promote writes"),
 		"explanation": schemaOf[manifest.Explanation]("what config explain --format json prints"),
 	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // Terminal writes the lines that Plain writes, and keeps one line a layer moving below
-// them while layers are on their way. width is the terminal's, in columns.
+// them while layers are on their way, and a few lines of a build while its steps run: of a
+// build that went well they do not stay. width is the terminal's, in columns.
 func Terminal(out io.Writer, width int) Renderer {
 	return &terminal{out: out, width: max(width, 40), layers: map[string]api.Progress{}, told: map[string]bool{}}
 }
@@ -23,23 +24,28 @@ type terminal struct {
 	order  []string
 	layers map[string]api.Progress
 	told   map[string]bool // layers whose end was told
-	drawn  int             // lines below the text that are redrawn
+	build  window
+	drawn  int // lines below the text that are redrawn
 }
 
 func (t *terminal) Event(event api.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var text string
-	if event.Progress != nil {
+	inWindow := t.build.takes(event)
+	switch {
+	case inWindow:
+	case event.Progress != nil:
 		text = t.progress(*event.Progress)
-	} else {
+	default:
 		text = line(event)
 	}
+	text = strings.Join(append(t.build.ends(event), notEmpty(text)...), "\n")
 	if event.Verdict != nil { // what is said of it next must not be drawn over
 		t.order, t.layers = nil, map[string]api.Progress{}
 		t.erase()
 	}
-	if text == "" && event.Progress == nil {
+	if text == "" && event.Progress == nil && !inWindow {
 		return
 	}
 	t.erase()
@@ -74,7 +80,17 @@ func (t *terminal) erase() {
 	}
 }
 
+func notEmpty(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
 func (t *terminal) draw() {
+	for _, text := range t.build.last() {
+		t.drawLine(text)
+	}
 	for _, name := range t.order {
 		p := t.layers[name]
 		const bar = 20
@@ -82,17 +98,25 @@ func (t *terminal) draw() {
 		if p.Total > 0 {
 			filled = int(bar * p.Done / p.Total)
 		}
-		text := clean(fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note))
-		if columns := []rune(text); len(columns) > t.width-1 {
-			text = string(columns[:t.width-1])
-		}
-		fmt.Fprintln(t.out, text)
-		t.drawn++
+		t.drawLine(clean(fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note)))
 	}
+}
+
+// drawLine draws a line that is drawn anew: one that went on in the next row would be missed.
+func (t *terminal) drawLine(text string) {
+	text = strings.ReplaceAll(text, "\t", " ")
+	if columns := []rune(text); len(columns) > t.width-1 {
+		text = string(columns[:t.width-1])
+	}
+	fmt.Fprintln(t.out, text)
+	t.drawn++
 }
 
 func (t *terminal) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.erase()
+	for _, text := range t.build.failed() { // nobody said how it ended
+		fmt.Fprintln(t.out, text)
+	}
 }

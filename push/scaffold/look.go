@@ -74,7 +74,7 @@ func (l *look) existing() {
 	default:
 		return
 	}
-	app, found := manifest.Load(l.fsys, manifest.Options{Getenv: l.options.Getenv})
+	app, found := manifest.Load(l.fsys, manifest.Options{App: l.options.App, Getenv: l.options.Getenv})
 	if found.Failed() {
 		return
 	}

@@ -9,6 +9,7 @@ package scaffold
 
 import (
 	"context"
+	"io/fs"
 	"os"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -54,6 +55,7 @@ type File struct {
 	Dir  string // absolute: the project's folder or, for CI, the repository's
 	Name string // in it, with slashes
 	Text string
+	Mode fs.FileMode // 0: 0644
 }
 
 // Draft is everything that was found out and what follows from it. Nothing is written.

@@ -26,7 +26,10 @@ const (
 // missing are made. A folder on the way that is a link is refused: what is written stays
 // in the tree.
 func (f File) Write(force bool) (Outcome, error) {
-	path := filepath.Join(f.Dir, filepath.FromSlash(f.Name))
+	path, mode := filepath.Join(f.Dir, filepath.FromSlash(f.Name)), f.Mode
+	if mode == 0 {
+		mode = 0o644
+	}
 	if err := f.folders(); err != nil {
 		return "", err
 	}
@@ -36,12 +39,12 @@ func (f File) Write(force bool) (Outcome, error) {
 	case exists && !force:
 		return Kept, nil
 	case exists:
-		if err := atomicfile.WriteFile(path, []byte(f.Text), 0o644); err != nil {
+		if err := atomicfile.WriteFile(path, []byte(f.Text), mode); err != nil {
 			return "", fmt.Errorf("write %s: %w", f.Name, err)
 		}
 		return Replaced, nil
 	}
-	err = atomicfile.CreateFile(path, []byte(f.Text), 0o644)
+	err = atomicfile.CreateFile(path, []byte(f.Text), mode)
 	if errors.Is(err, fs.ErrExist) {
 		return Kept, nil // somebody else was faster
 	}

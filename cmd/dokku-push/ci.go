@@ -1,0 +1,315 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/redact"
+	"github.com/dokku-push/dokku-push/manifest"
+	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/ci"
+	"github.com/dokku-push/dokku-push/push/report"
+	"github.com/dokku-push/dokku-push/remote"
+)
+
+// errTimeout is why a job's deploy is stopped by itself.
+var errTimeout = errors.New("timeout")
+
+// readJob takes what the CI job says over into the options, before anything is written.
+func (c *client) readJob() error {
+	job, err := ci.Read(c.options.Getenv)
+	c.job = job
+	for _, secret := range []redact.Secret{job.Key, job.Passphrase, job.RegistryPassword} {
+		if secret != "" {
+			c.story.secrets = append(c.story.secrets, secret)
+		}
+	}
+	for _, name := range ci.SecretNames() { // plugins and the build inherit what is left
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.take(job)
+	if c.room, err = os.MkdirTemp("", "dokku-push-ci-"); err != nil {
+		return fmt.Errorf("make a folder for the job: %w", err)
+	}
+	if job.KnownHosts != "" {
+		file := filepath.Join(c.room, "known_hosts")
+		if err := os.WriteFile(file, []byte(job.KnownHosts), 0o600); err != nil {
+			return fmt.Errorf("write the known hosts: %w", err)
+		}
+		c.options.Remote.KnownHosts = []string{file}
+	}
+	if err := c.login(job); err != nil {
+		return err
+	}
+	if runner, _ := c.options.Getenv("RUNNER_TEMP"); runner != "" && c.story.result == "" {
+		c.story.result = filepath.Join(runner, "dokku-push-result-"+filepath.Base(c.room)+".json")
+	}
+	return nil
+}
+
+// take puts the job's inputs into the options. A flag has been said by a person and wins.
+func (c *client) take(job ci.Job) {
+	o := &c.options
+	for _, one := range []struct {
+		into  *string
+		value string
+		key   string // dokku.hcl's, where it is one of its words
+	}{
+		{&o.Host, job.Host, "host"}, {&o.App, firstText(job.Review, job.App), "app"}, {&o.Environment, job.Environment, ""}, {&o.Manifest, job.Manifest, ""},
+		{&o.Remote.HostKey, job.HostKey, "host.host_key"}, {&o.Image, job.Image, "build.image"}, {&o.Registry, job.Registry, "image.registry"},
+		{&o.Signing.Key, signing(job.Sign), ""}, {&c.since, job.Since, ""}, {&c.story.log, job.EventLog, ""}, {nil, job.Builder, "build.builder"}, {nil, job.Platform, "image.platforms"},
+	} {
+		if _, said := o.Flags[one.key]; said && one.key != "" || one.value == "" {
+			continue
+		}
+		if one.into != nil {
+			*one.into = one.value
+		}
+		if one.key != "" {
+			o.Variables[one.key] = manifest.Given{Name: "the job's inputs", Value: one.value}
+		}
+	}
+	if len(c.args) == 0 && job.Dir != "" {
+		c.args = []string{job.Dir}
+	}
+	c.all = c.all || job.All
+	if o.LockWait == 0 {
+		o.LockWait = job.LockWait
+	}
+	if job.Key != "" {
+		o.Remote.Key = job.Key
+	}
+	if job.Passphrase != "" {
+		o.Remote.Passphrase = func(string) (string, error) { return job.Passphrase.Reveal(), nil }
+	}
+	o.Remote.AcceptNew = o.Remote.AcceptNew || job.AcceptNew
+	ask := o.Getenv
+	o.Getenv = func(name string) (string, bool) { // as if CI itself had said so
+		switch {
+		case name == "CI_BRANCH_NAME" && job.Branch != "":
+			return job.Branch, true
+		case name == "CI_COMMIT" && job.Commit != "":
+			return job.Commit, true
+		}
+		return ask(name)
+	}
+}
+
+func signing(text string) string {
+	if truth(text) {
+		return push.SignWithSSHKey
+	}
+	return text
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// login gives Docker's client the credentials of one registry, beside those it has, in a
+// configuration of the job's own.
+func (c *client) login(job ci.Job) error {
+	if job.RegistryUser == "" {
+		return nil
+	}
+	dir, _ := c.options.Getenv("DOCKER_CONFIG")
+	if home, _ := c.options.Getenv("HOME"); dir == "" {
+		dir = filepath.Join(home, ".docker")
+	}
+	config := map[string]any{}
+	if text, err := os.ReadFile(filepath.Join(dir, "config.json")); err == nil {
+		if err := json.Unmarshal(text, &config); err != nil {
+			return api.Errorf(api.Configuration, "read Docker's config.json", "%w", err)
+		}
+	}
+	auths, _ := config["auths"].(map[string]any)
+	if auths == nil {
+		auths = map[string]any{}
+	}
+	registry, _, _ := strings.Cut(job.Registry, "/")
+	auths[registry] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(job.RegistryUser + ":" + job.RegistryPassword.Reveal()))}
+	config["auths"] = auths
+	delete(config, "credsStore") // it would be asked first
+	text, err := json.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("write Docker's configuration: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(c.room, "config.json"), text, 0o600); err != nil {
+		return fmt.Errorf("write Docker's configuration: %w", err)
+	}
+	return os.Setenv("DOCKER_CONFIG", c.room)
+}
+
+// ci carries out what a CI job asks for.
+func (c *client) ci(ctx context.Context) error {
+	job := c.job
+	for _, note := range job.Notes {
+		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: note})
+	}
+	if job.Trace {
+		fmt.Fprintf(c.err, "command %s, host %s, app %s, folder %s, environment %s, result %s\n", job.Command, c.options.Host, c.options.App, c.folder(), c.options.Environment, c.story.result)
+	}
+	c.options.Dir = c.folder()
+	if err := c.fit(job); err != nil {
+		return c.noVerdict(err)
+	}
+	if job.Timeout > 0 {
+		timed, cancel := context.WithTimeoutCause(ctx, job.Timeout, errTimeout)
+		defer cancel()
+		return c.late(timed, c.work(timed, job))
+	}
+	return c.work(ctx, job)
+}
+
+// work does what the command says.
+func (c *client) work(ctx context.Context, job ci.Job) error {
+	if job.Forked && job.Key == "" && c.options.Remote.KeyFile == "" && job.Command != ci.ReviewDestroy {
+		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork, to which CI gives no secrets: its files are checked, and no host is asked"})
+		return c.check()
+	}
+	switch job.Command {
+	case ci.Check:
+		return c.check()
+	case ci.Plan:
+		c.output = c.planPath(job)
+		c.story.plan = c.output
+		return c.plan(ctx)
+	case ci.ReviewDestroy:
+		return c.destroyReview(ctx, job)
+	case ci.ReviewCreate:
+		if err := c.cloneReview(ctx, job); err != nil {
+			return c.noVerdict(err)
+		}
+	}
+	c.options.Plan = firstText(c.options.Plan, job.PlanFile)
+	return c.push(ctx)
+}
+
+// planPath is where a plan is kept for a later job.
+func (c *client) planPath(job ci.Job) string {
+	runner, _ := c.options.Getenv("RUNNER_TEMP")
+	switch {
+	case c.output != "" || job.PlanFile != "":
+		return firstText(c.output, job.PlanFile)
+	case runner != "" && !c.several():
+		return filepath.Join(runner, "dokku-push-plan-"+filepath.Base(c.room)+".json")
+	}
+	return ""
+}
+
+// fit refuses a tree that is not the commit which the job speaks of, and with strict one
+// that there is advice about.
+func (c *client) fit(job ci.Job) error {
+	if job.Commit != "" && job.Image == "" {
+		head, err := exec.Command("git", "-C", c.options.Dir, "rev-parse", "--verify", "--quiet", "HEAD").Output()
+		if at := strings.TrimSpace(string(head)); err == nil && at != job.Commit {
+			return api.Errorf(api.Usage, "look at the tree", "ci_commit is %s, and %s is checked out", job.Commit, at).
+				WithHint("check out that commit: what is deployed is the tree that is there")
+		}
+	}
+	if !job.Strict {
+		return nil
+	}
+	dir, err := filepath.Abs(c.options.Dir)
+	if err != nil {
+		return err
+	}
+	_, found, err := c.look(dir)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	found = slices.Clone(found)
+	for i := range found {
+		found[i].Severity = manifest.Mistake
+	}
+	return api.Errorf(api.InvalidManifest, "", "%w", found)
+}
+
+// late says that the job's own time was up.
+func (c *client) late(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(context.Cause(ctx), errTimeout) {
+		return err
+	}
+	return api.Errorf(api.Locked, "deploy", "not done in %s: %w", c.job.Timeout, err).WithHint("dokku-push status tells what became of it; give it more time with the input timeout")
+}
+
+// cloneReview makes the review app out of the app, as Dokku's own action does, unless it is
+// there.
+func (c *client) cloneReview(ctx context.Context, job ci.Job) error {
+	connection, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	state, err := connection.App(ctx, job.App)
+	if err != nil {
+		return err
+	}
+	if !state.Exists { // nothing to take over: the push makes it
+		return nil
+	}
+	return c.remotely(ctx, connection, "apps:clone", "--skip-deploy", "--ignore-existing", job.App, job.Review)
+}
+
+// destroyReview takes the review app away; one that is not there is no failure.
+func (c *client) destroyReview(ctx context.Context, job ci.Job) error {
+	connection, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer connection.Conn.Close()
+	state, err := connection.App(ctx, job.Review)
+	if err != nil {
+		return err
+	}
+	if !state.Exists {
+		fmt.Fprintf(c.err, "=====> there is no app %s\n", job.Review)
+		return nil
+	}
+	return c.remotely(ctx, connection, "apps:destroy", "--force", job.Review)
+}
+
+func (c *client) dial(ctx context.Context) (*push.Connection, error) {
+	o := quiet(c.options)
+	o.App = c.job.App
+	var app *manifest.App
+	if project, err := push.Load(o); err == nil {
+		app = project.App
+	}
+	target, err := push.Target(o, app)
+	if err != nil {
+		return nil, err
+	}
+	return push.Connect(ctx, target)
+}
+
+// remotely runs one of Dokku's commands for the job.
+func (c *client) remotely(ctx context.Context, connection *push.Connection, words ...string) error {
+	var said strings.Builder
+	exit, err := connection.Conn.Run(ctx, words, nil, &said, &said, remote.RunOptions{})
+	for line := range strings.Lines(said.String()) {
+		c.options.Report(api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: words[0], Text: strings.TrimRight(line, "\r\n")}})
+	}
+	if err == nil && exit != 0 {
+		err = api.Errorf(api.Precondition, words[0], "it ended with exit code %d: %s", exit, report.Legible(strings.TrimSpace(said.String())))
+	}
+	return err
+}
