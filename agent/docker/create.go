@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -31,6 +32,8 @@ func (e *Engine) Create(ctx context.Context, spec agent.ContainerSpec) (string, 
 		return "", fmt.Errorf("create the container %s: %w", spec.Name, err)
 	}
 	spec.Image = image.ID
+	ctx, answered := patient(ctx)
+	defer answered()
 	if len(spec.Args) > 0 {
 		return e.createByProgram(ctx, spec)
 	}
@@ -61,6 +64,20 @@ func (e *Engine) Create(ctx context.Context, spec agent.ContainerSpec) (string, 
 		return "", wrap("create the container "+spec.Name, err)
 	}
 	return created.ID, nil
+}
+
+// lateAnswer is how long the answer to a call is waited for that nobody wants any more.
+const lateAnswer = 3 * time.Second
+
+// patient is the ctx of a call that the engine finishes whether anybody waits for it or
+// not. When ctx ends, the answer is waited for a little longer, so that what the call has
+// made is there for those who take it back.
+func patient(ctx context.Context) (longer context.Context, answered context.CancelFunc) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(lateAnswer, func() { cancel(context.Cause(ctx)) })
+	})
+	return longer, func() { stop(); cancel(nil) }
 }
 
 // commandOf gives an entrypoint of one word, which is all that the docker program
