@@ -112,7 +112,11 @@ func (d declared) removeFrom(s *Settings, now declared, usual []string) {
 func (d declared) putInto(s *Settings) {
 	maps.Copy(s.Env, d.env)
 	maps.Copy(s.Scale, d.scale)
-	maps.Copy(s.Properties, d.properties)
+	for property, value := range d.properties {
+		if !sameMemory(property, s.Properties[property], value) {
+			s.Properties[property] = value
+		}
+	}
 	for property, options := range d.options {
 		addLines(s.Properties, property, options)
 	}
@@ -122,6 +126,20 @@ func (d declared) putInto(s *Settings) {
 	if d.ports != nil {
 		s.Ports = slices.Clone(*d.ports)
 	}
+}
+
+// sameMemory tells that a limit is what it was, in other words: resource:limit keeps it as
+// it was written, dokku.hcl's is bytes.
+func sameMemory(property, before, after string) bool {
+	if !strings.HasSuffix(property, ".limit.memory") || before == "" {
+		return false
+	}
+	was, err := ParseMemory(before)
+	if err != nil {
+		return false
+	}
+	is, err := ParseMemory(after)
+	return err == nil && is == was
 }
 
 // isList tells a property that holds a value a line, which are changed one by one.

@@ -24,6 +24,21 @@ func TestParseMemory(t *testing.T) {
 	}
 }
 
+// TestSameMemory: a limit that dokku.hcl says in other words than resource:limit is no change.
+func TestSameMemory(t *testing.T) {
+	const property = "resource/web.limit.memory"
+	for _, one := range []struct{ before, declared, after string }{{"64m", "67108864", "64m"}, {"64", "67108864", "64"}, {"65m", "67108864", "67108864"}, {"", "67108864", "67108864"}, {"much", "67108864", "67108864"}} {
+		settings := Settings{Properties: map[string]string{}}
+		if one.before != "" {
+			settings.Properties[property] = one.before
+		}
+		declared{properties: map[string]string{property: one.declared, "checks/disabled": "web"}}.putInto(&settings)
+		if got := settings.Properties[property]; got != one.after || settings.Properties["checks/disabled"] != "web" {
+			t.Errorf("%q declared as %q is %q, want %q", one.before, one.declared, got, one.after)
+		}
+	}
+}
+
 // TestResourceDefaults: a process type's own property is over the one for all.
 func TestResourceDefaults(t *testing.T) {
 	settings := Settings{Properties: map[string]string{

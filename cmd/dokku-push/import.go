@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -148,11 +149,13 @@ func (c *client) unwritten(file imported) error {
 func (c *client) importFile(ctx context.Context, o imports.Options, file imported) error {
 	var text []string
 	var told bytes.Buffer
+	mistyped := c.plain
 	for _, read := range file.read {
 		draft, err := read(ctx, o)
 		if err != nil {
 			return err
 		}
+		mistyped = slices.DeleteFunc(slices.Clone(mistyped), func(key string) bool { return !slices.Contains(draft.Unknown, key) })
 		text = append(text, draft.Text)
 		if len(draft.Secrets) > 0 {
 			fmt.Fprintf(&told, "secrets, by name: %s\n", strings.Join(draft.Secrets, ", "))
@@ -163,6 +166,9 @@ func (c *client) importFile(ctx context.Context, o imports.Options, file importe
 		if len(draft.Secrets) > 0 {
 			told.WriteString("to do: a push takes the secrets from its environment; one that no push has set so far may leave the list, and stays on the host\n")
 		}
+	}
+	if len(mistyped) > 0 && !c.all { // of several apps each has keys of its own
+		return api.Errorf(api.Usage, "import", "there is no config %s", strings.Join(mistyped, ", ")).WithHint("ssh HOST config:keys APP lists them")
 	}
 	whole := strings.Join(text, "\n")
 	if file.name == "-" {
@@ -184,8 +190,8 @@ func (c *client) importFile(ctx context.Context, o imports.Options, file importe
 	return err
 }
 
-// mostAnswer is how much of a command's answer is read, in bytes.
-const mostAnswer = 4 << 20
+// mostImported is how much of a command's answer is read, in bytes.
+const mostImported = 4 << 20
 
 // runDokku runs Dokku's commands over a connection.
 func runDokku(conn *remote.Conn) imports.Command {
@@ -193,7 +199,7 @@ func runDokku(conn *remote.Conn) imports.Command {
 		out, complaint := &bounded{}, &bounded{}
 		exit, err := conn.Run(ctx, argv, nil, out, complaint, remote.RunOptions{})
 		if err == nil && out.over {
-			err = api.Errorf(api.WrongProtocol, "import", "%s answers with more than %d MiB", argv[0], mostAnswer>>20)
+			err = api.Errorf(api.WrongProtocol, "import", "%s answers with more than %d MiB", argv[0], mostImported>>20)
 		}
 		return imports.Answer{Out: out.text.String(), Err: complaint.text.String(), Exit: exit}, err
 	}
@@ -206,7 +212,7 @@ type bounded struct {
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := mostAnswer - b.text.Len()
+	room := mostImported - b.text.Len()
 	b.over = b.over || len(p) > room
 	b.text.Write(p[:min(len(p), room)])
 	return len(p), nil
