@@ -133,3 +133,115 @@ func TestImageName(t *testing.T) {
 		t.Errorf("%q is taken", bad[n])
 	}
 }
+
+// sentImages is a store that has received some images, by their manifests.
+type sentImages struct {
+	agent.Blobs
+	world   *world
+	dropped []string
+}
+
+type offer struct {
+	agent.Pull
+	world *world
+}
+
+func (s *sentImages) Listen(context.Context, string) (agent.Pull, error) {
+	return offer{world: s.world}, nil
+}
+func (s *sentImages) Drop(_, manifest string) error {
+	s.dropped = append(s.dropped, manifest)
+	return nil
+}
+func (offer) Ref(manifest string) string { return "here/" + manifest }
+func (offer) Auth() api.RegistryAuth     { return api.RegistryAuth{} }
+func (offer) Missing() []string          { return nil }
+func (offer) Close() error               { return nil }
+
+// TestSentImage: what came through the host's store is pulled out of it by its digest, and
+// the store forgets it. Only a name of the app's own is given to it.
+func TestSentImage(t *testing.T) {
+	w := created(t)
+	w.process(0).run(func(h *agent.Host) {
+		blobs := &sentImages{world: w}
+		h.Blobs = blobs
+		send := func(request, name string) agent.Change {
+			id := "sha256:" + request
+			w.remote["here/manifest-"+request] = agent.Image{ID: id, OS: "linux", Arch: "amd64", Labels: map[string]string{api.LabelBuilder: "static", api.LabelProcfile: "web: " + request + "\n"}}
+			change := fromImage("request-"+request, agent.PullSent)
+			change.Image, change.Document.Image = name, api.Image{ID: id, Manifest: "manifest-" + request}
+			return change
+		}
+		apply := func(change agent.Change) api.Verdict {
+			t.Helper()
+			verdict, err := h.Apply(context.Background(), change)
+			must(t, err)
+			return verdict
+		}
+		w.images["sha256:other"], w.names["team/shop:1"] = agent.Image{ID: "sha256:other"}, "sha256:other"
+		if verdict := apply(send("loaded", "team/shop:1")); !verdict.OK || verdict.Built != "sha256:loaded" || w.names["team/shop:1"] != "sha256:other" {
+			t.Fatalf("%+v, %v", verdict, w.names)
+		}
+		if verdict := apply(send("tagged", "dokku/shop:ci")); !verdict.OK || verdict.Built != "sha256:tagged" || w.names["dokku/shop:ci"] != "sha256:tagged" {
+			t.Fatalf("%+v, %v", verdict, w.names)
+		}
+		if !slices.Equal(blobs.dropped, []string{"manifest-loaded", "manifest-tagged"}) {
+			t.Errorf("dropped %q", blobs.dropped)
+		}
+		settings, err := h.Settings.Read(app)
+		must(t, err)
+		if settings.Procfile != "web: tagged\n" {
+			t.Errorf("%q", settings.Procfile)
+		}
+		w.unhealthy = errors.New("sick")
+		if verdict := apply(send("sick", "dokku/shop:ci")); verdict.OK || w.names["dokku/shop:ci"] != "sha256:tagged" || w.images["sha256:sick"].ID != "" {
+			t.Errorf("%+v, %v", verdict, w.names)
+		}
+		w.unhealthy = nil
+		again := send("tagged", "team/shop:1")
+		again.Request = "request-tagged-again"
+		if verdict := apply(again); !verdict.OK || verdict.Changed {
+			t.Errorf("once more: %+v", verdict)
+		}
+	})
+}
+
+// TestTakes: nobody brings an image to an app that is locked or takes signed ones alone, and
+// what dokku.hcl has declared outlives an image that comes by its name.
+func TestTakes(t *testing.T) {
+	w := created(t)
+	offered(w, "sha256:one", "web: one\n")
+	w.process(0).run(func(h *agent.Host) {
+		pushed := deploy(w, 1)
+		pushed.Document.Config = map[string]string{"COLOUR": "blue"}
+		for _, change := range []agent.Change{pushed, fromImage("request-2", agent.PullMissing)} {
+			verdict, err := h.Apply(context.Background(), change)
+			must(t, err)
+			if !verdict.OK {
+				t.Fatalf("%+v", verdict)
+			}
+		}
+		settings, err := h.Settings.Read(app)
+		must(t, err)
+		if settings.Env["COLOUR"] != "blue" {
+			t.Errorf("the config is %v", settings.Env)
+		}
+		must(t, h.Takes(app))
+		for property, want := range map[string]api.Code{"apps/locked": api.Locked, agent.SigningRequired: api.Refused} {
+			change := func(value string) {
+				_, _, err := h.Settings.Change(app, func(now *agent.Settings) error { now.Properties[property] = value; return nil })
+				must(t, err)
+			}
+			change("true")
+			if err := h.Takes(app); err == nil || api.AsError(err).Code != want {
+				t.Errorf("%s: %v", property, err)
+			}
+			verdict, err := h.Apply(context.Background(), fromImage("request-"+string(want), agent.PullAlways))
+			must(t, err)
+			if verdict.OK || verdict.Error.Code != want {
+				t.Errorf("%s: %+v", property, verdict)
+			}
+			change("")
+		}
+	})
+}

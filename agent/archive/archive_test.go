@@ -274,6 +274,10 @@ func TestBroken(t *testing.T) {
 		want string
 	}{
 		"a short tar":             {Tar, whole[:3000], "it is broken"},
+		"a tar cut between two":   {Tar, tarOf(t, entry{name: "a", text: "a"}, entry{name: "b", text: "b"})[:1024], "ends before its end"},
+		"cut in the padding":      {Tar, tarOf(t, entry{name: "a", text: "a"}, entry{name: "b", text: "b"})[:700], "it is broken"},
+		"a tar without its end":   {Tar, tarOf(t, entry{name: "a", text: "a"})[:1536], "ends before its end"},
+		"a packed tar cut there":  {TarGz, gz(t, tarOf(t, entry{name: "a", text: "a"}, entry{name: "b", text: "b"})[:1024]), "ends before its end"},
 		"a short tar.gz":          {TarGz, gz(t, whole)[:60], "it is broken"},
 		"a short file in it":      {TarGz, gz(t, whole[:3000]), "it is broken"},
 		"a short zip":             {Zip, zipped[:60], "this is no .zip"},

@@ -21,12 +21,16 @@ func (u *unpacker) gzipped(from io.Reader) error {
 }
 
 func (u *unpacker) tarred(from io.Reader) error {
-	archive := tar.NewReader(from)
+	whole := &Whole{R: from}
+	archive := tar.NewReader(whole)
 	for {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			if len(u.seen) == 0 {
 				return u.refuse("", "there is nothing in it")
+			}
+			if whole.Short {
+				return u.refuse("", "it is broken: it ends before its end")
 			}
 			return u.end(from)
 		}
@@ -40,6 +44,29 @@ func (u *unpacker) tarred(from io.Reader) error {
 			return err
 		}
 	}
+}
+
+// Whole is what a tar is read from. The standard library takes a tar that was cut off between
+// two entries for one that is over; Short then says that its end, two blocks of zeros, never
+// came.
+type Whole struct {
+	R     io.Reader
+	Short bool
+	err   error
+}
+
+func (w *Whole) Read(p []byte) (int, error) {
+	if w.err != nil {
+		w.Short = w.Short || errors.Is(w.err, io.EOF)
+		return 0, w.err
+	}
+	n, err := w.R.Read(p)
+	if n > 0 {
+		w.err = err
+		return n, nil
+	}
+	w.Short = errors.Is(err, io.EOF)
+	return n, err
 }
 
 // end refuses what stands behind an archive's end: another one, or anything but the zeros

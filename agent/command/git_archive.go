@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
-	"github.com/dokku-push/dokku-push/agent/archive"
+	archives "github.com/dokku-push/dokku-push/agent/archive"
 	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -36,8 +36,8 @@ const (
 // arrival is one source archive.
 type arrival struct {
 	app     string
-	kind    archive.Kind // empty: tar, or tar.gz where its first bytes say so
-	address *neturl.URL     // nil: standard input
+	kind    archives.Kind // empty: tar, or tar.gz where its first bytes say so
+	address *neturl.URL   // nil: standard input
 	by      receive.Author
 }
 
@@ -47,10 +47,10 @@ func gitFromArchive(ctx context.Context, call *Call) error {
 		return err
 	}
 	if !given {
-		kind = string(archive.Tar)
+		kind = string(archives.Tar)
 	}
-	switch archive.Kind(kind) {
-	case archive.Tar, archive.TarGz, archive.Zip:
+	switch archives.Kind(kind) {
+	case archives.Tar, archives.TarGz, archives.Zip:
 	default:
 		return api.Errorf(api.Usage, "", "Invalid archive type specified, valid types are: tar, tar.gz, zip")
 	}
@@ -61,9 +61,9 @@ func gitFromArchive(ctx context.Context, call *Call) error {
 	if len(call.Args) == 0 || call.Args[0] == "" {
 		return api.Errorf(api.Usage, "", "Please specify an archive url, or -- for standard input")
 	}
-	one := arrival{app: app, kind: archive.Kind(kind)}
+	one := arrival{app: app, kind: archives.Kind(kind)}
 	if from := call.Args[0]; from != "--" {
-		if one.address, err = archive.Address(from); err != nil {
+		if one.address, err = archives.Address(from); err != nil {
 			return err
 		}
 	}
@@ -96,7 +96,7 @@ func tarFrom(ctx context.Context, call *Call) error {
 		return api.Errorf(api.Usage, "", "Please specify the url of a tar archive")
 	}
 	one := arrival{app: app}
-	if one.address, err = archive.Address(call.Args[0]); err != nil {
+	if one.address, err = archives.Address(call.Args[0]); err != nil {
 		return err
 	}
 	return call.arrive(ctx, one)
@@ -110,9 +110,9 @@ func (c *Call) arrive(ctx context.Context, one arrival) error {
 	}
 	from, shown := c.In, "standard input"
 	if one.address != nil {
-		shown = archive.Shown(one.address)
+		shown = archives.Shown(one.address)
 		c.say("Fetching archive %s", shown)
-		body, err := archive.Fetch(ctx, one.address, !c.afar())
+		body, err := archives.Fetch(ctx, one.address, !c.afar())
 		if err != nil {
 			return err
 		}
@@ -128,23 +128,28 @@ func (c *Call) arrive(ctx context.Context, one arrival) error {
 	if err != nil {
 		return err
 	}
-	rules := archive.Rules{Op: "read the archive", Shown: shown, What: "app", DropGit: true, HardLinks: true,
+	rules := archives.Rules{Op: "read the archive", Shown: shown, What: "app", DropGit: true, HardLinks: true,
 		MostCompressed: mostSource, MostBytes: mostSourceBytes, MostFiles: mostSourceFiles}
-	if err := archive.Unpack(from, kind, dir, rules); err != nil {
+	if err := archives.Unpack(from, kind, dir, rules); err != nil {
 		return err
 	}
 	tree, err := oneFolder(dir)
 	if err != nil {
 		return err
 	}
-	changed, err := c.receiver().Tree(ctx, one.app, tree, "Automated commit from "+shown, one.by)
-	if err != nil {
-		return said(err)
-	}
-	if !changed {
-		return c.noChanges(one.app)
+	if err := FromDirectory(ctx, c, one.app, tree, one.by); err != nil {
+		return err
 	}
 	return c.Host.Fire(agent.WithStreams(ctx, agent.Streams{Out: c.Out, Err: c.Err}), "deploy-source-set", one.app, string(kind), shown)
+}
+
+// FromDirectory builds and deploys a folder's files as if they had been pushed.
+func FromDirectory(ctx context.Context, call *Call, app, dir string, by receive.Author) error {
+	changed, err := call.receiver().Tree(ctx, app, dir, "Automated commit", by)
+	if err == nil && !changed {
+		return call.noChanges(app)
+	}
+	return said(err)
 }
 
 // archivePlace makes a folder to lay an archive out in, and removes those that a process
@@ -166,7 +171,7 @@ func archivePlace(parent string) (string, error) {
 }
 
 // packed tells a packed tar from a plain one by its first bytes, where nobody said.
-func packed(kind archive.Kind, from io.Reader) (archive.Kind, io.Reader, error) {
+func packed(kind archives.Kind, from io.Reader) (archives.Kind, io.Reader, error) {
 	if kind != "" {
 		return kind, from, nil
 	}
@@ -175,8 +180,8 @@ func packed(kind archive.Kind, from io.Reader) (archive.Kind, io.Reader, error) 
 	if n == 0 {
 		return "", nil, api.Errorf(api.Refused, "read the archive", "nothing came").WithHint("tar c . | ssh … tar:in APP")
 	}
-	if kind = archive.Tar; err == nil && string(first) == "\x1f\x8b" {
-		kind = archive.TarGz
+	if kind = archives.Tar; err == nil && string(first) == "\x1f\x8b" {
+		kind = archives.TarGz
 	}
 	return kind, io.MultiReader(strings.NewReader(string(first[:n])), from), nil
 }

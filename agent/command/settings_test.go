@@ -69,6 +69,17 @@ func TestChecksLists(t *testing.T) {
 	refuses(t, h, "checks:run shop", api.Precondition, "no running container")
 }
 
+// TestProcessReport: what a single process type has is in the report; import reads it there.
+func TestProcessReport(t *testing.T) {
+	h, _ := newHost(t)
+	deploy(t, h)
+	set(t, h, "shop", func(now *agent.Settings) {
+		now.Properties["ps/web.stop-timeout-seconds"], now.Properties["ps/stop-timeout-seconds"] = "3", "9"
+	})
+	prints(t, h, "ps:report shop --ps-web.stop-timeout-seconds", "3\n")
+	prints(t, h, "ps:report shop --ps-stop-timeout-seconds", "9\n")
+}
+
 // TestRetention: how many images stay is an app's own, or the host's for all.
 func TestRetention(t *testing.T) {
 	h, e := newHost(t)

@@ -80,7 +80,7 @@ func queries() map[string]map[string]act {
 			"domains-list": domains, "domains-urls": urls, "domains-vhost-enabled": vhostAnswer, "domains-add": byCommand("domains:add"),
 			"domains-enable": byCommand("domains:enable"), "domains-disable": byCommand("domains:disable"),
 		},
-		"git":  {"receive-app": receiveApp, "git-get-property": property("git"), "git-from-image": byCommand("git:from-image"), "git-from-directory": byCommand("git:from-directory")},
+		"git":  {"receive-app": receiveApp, "git-get-property": property("git"), "git-from-image": fromImage, "git-from-directory": fromDirectory},
 		"logs": {"logs-get-property": property("logs")},
 		"network": {
 			"network-get-listeners": listeners, "network-get-static-listeners": staticListeners, "network-get-property": property("network"),

@@ -238,7 +238,9 @@ func TestRefused(t *testing.T) {
 		"no key":           {func(_ *machine, d *api.HostDocument) { d.Keys[0].PublicKey = "nonsense" }, api.InvalidManifest, `ssh_key "alice"`},
 		"a key with options": {func(_ *machine, d *api.HostDocument) { d.Keys[0].PublicKey = `command="sh" ` + line }, api.InvalidManifest,
 			"more than one public key"},
-		"a key twice": {func(_ *machine, d *api.HostDocument) { d.Keys = append(d.Keys, api.HostKey{Name: "bob", PublicKey: line}) }, api.InvalidManifest, "twice"},
+		"a key twice": {func(_ *machine, d *api.HostDocument) {
+			d.Keys = append(d.Keys, api.HostKey{Name: "bob", PublicKey: line})
+		}, api.InvalidManifest, "twice"},
 		"an app like a flag": {func(_ *machine, d *api.HostDocument) { d.Apps = []string{"--force"} }, api.InvalidManifest, `"--force" is no name`},
 		"a plugin from elsewhere": {func(m *machine, _ *api.HostDocument) {
 			m.plugins = []plugin.Plugin{{Name: "store", SourceURL: "https://example.com/other.git", Enabled: true}}

@@ -124,8 +124,8 @@ func (r *Receiver) receiving(ctx context.Context, name string, args ...string) e
 	if failed, ok := errors.AsType[*triggers.Failure](err); ok && failed.Plugin == "git" {
 		return ErrSaid
 	}
-	if err != nil {
-		return api.Errorf(api.BuildFailed, "run the trigger "+name, "%w", err)
+	if _, ok := errors.AsType[*api.Error](err); err == nil || ok {
+		return err
 	}
-	return nil
+	return api.Errorf(api.BuildFailed, "run the trigger "+name, "%w", err)
 }

@@ -54,7 +54,7 @@ func commitTree(ctx context.Context, host *agent.Host, app, dir, message string,
 	}
 	env := []string{"GIT_DIR=" + repository, "GIT_WORK_TREE=" + dir, "GIT_INDEX_FILE=" + filepath.Join(index, "index"),
 		"GIT_AUTHOR_NAME=" + by.Name, "GIT_AUTHOR_EMAIL=" + by.Address, "GIT_COMMITTER_NAME=" + by.Name, "GIT_COMMITTER_EMAIL=" + by.Address}
-	// The files are taken as they are: no line ends are changed, and no filter is run.
+	// Line ends change only where the tree's own .gitattributes say so, as in a push.
 	if _, err := gitWith(ctx, env, "-c", "core.autocrlf=false", "-c", "core.safecrlf=false", "-C", dir, "add", "--all", "--force", "--", "."); err != nil {
 		return "", false, err
 	}

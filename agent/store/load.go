@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/archive"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -69,8 +70,12 @@ func (l *loading) load(ctx context.Context, name string, from io.Reader) (api.Im
 		}
 		plain = expanded
 	}
-	if err := l.read(ctx, tar.NewReader(plain)); err != nil {
+	whole := &archive.Whole{R: plain}
+	if err := l.read(ctx, tar.NewReader(whole)); err != nil {
 		return api.Image{}, err
+	}
+	if whole.Short {
+		return api.Image{}, broken("", io.ErrUnexpectedEOF)
 	}
 	if err := end(plain); err != nil {
 		return api.Image{}, err
@@ -106,9 +111,9 @@ func broken(entry string, err error) error {
 }
 
 // read stores the files of the archive.
-func (l *loading) read(ctx context.Context, archive *tar.Reader) error {
+func (l *loading) read(ctx context.Context, from *tar.Reader) error {
 	for entries := 0; ; entries++ {
-		header, err := archive.Next()
+		header, err := from.Next()
 		switch {
 		case errors.Is(err, io.EOF) && entries > 0:
 			return nil
@@ -130,7 +135,7 @@ func (l *loading) read(ctx context.Context, archive *tar.Reader) error {
 		}
 		switch header.Typeflag {
 		case tar.TypeReg:
-			err = l.file(archive, header, name)
+			err = l.file(from, header, name)
 		case tar.TypeSymlink: // docker save has the same layer of two images once
 			to := path.Join(path.Dir(name), header.Linkname)
 			if path.IsAbs(header.Linkname) || to == ".." || strings.HasPrefix(to, "../") {
@@ -164,7 +169,7 @@ func (l *loading) name(name string) (string, error) {
 }
 
 // file stores one file as a blob of the app.
-func (l *loading) file(archive io.Reader, header *tar.Header, name string) error {
+func (l *loading) file(from io.Reader, header *tar.Header, name string) error {
 	id, err := l.store.newUpload(l.app)
 	if err != nil {
 		return err
@@ -174,7 +179,7 @@ func (l *loading) file(archive io.Reader, header *tar.Header, name string) error
 		return err
 	}
 	defer u.close()
-	readErr, err := u.appendFrom(archive)
+	readErr, err := u.appendFrom(from)
 	if readErr != nil {
 		err = broken(header.Name, readErr)
 	} else if errors.Is(err, errQuota) {

@@ -198,6 +198,7 @@ func TestLoadRefused(t *testing.T) {
 		"nothing":              {nil, "shop:1", "nothing in it"},
 		"no archive":           {[]byte(strings.Repeat("no archive at all ", 100)), "shop:1", "no whole archive"},
 		"cut off":              {whole[:1600], "shop:1", "no whole archive"},
+		"cut off at the end":   {whole[:len(whole)-1024], "shop:1", "no whole archive"},
 		"cut off gzip":         {packed(string(whole))[:300], "shop:1", "no whole archive"},
 		"two archives":         {append(slices.Clone(whole), whole...), "shop:1", "behind its end"},
 		"another name":         {whole, "shop:3", "there is shop:1, example.com/shop:2"},
@@ -262,5 +263,23 @@ func TestLoadLimits(t *testing.T) {
 	_, err := s.Load(context.Background(), "app", "team/shop:1.2", agent.EngineInfo{OS: "linux", Arch: "riscv64"}, bytes.NewReader(tarred(t, layoutImage(t)...)))
 	if err == nil || !strings.Contains(err.Error(), "linux/riscv64") {
 		t.Errorf("for another machine: %v", err)
+	}
+}
+
+// TestTagged: what a client has pushed under a tag is found by it, for its app alone.
+func TestTagged(t *testing.T) {
+	s := newSite(t, &Store{Dir: t.TempDir()}, "app", nil)
+	raw := s.ready(s.image("one layer"))
+	if r, text := s.do("PUT", "/manifests/ci", raw, "Content-Type", dockerManifest); r.StatusCode != 201 {
+		t.Fatalf("%d: %s", r.StatusCode, text)
+	}
+	image, err := s.Tagged("app", "ci")
+	if id, idErr := s.Image("app", sum(raw)); err != nil || idErr != nil || image.Manifest != sum(raw) || image.ID != id {
+		t.Errorf("%+v, %v, %v", image, err, idErr)
+	}
+	for _, other := range [][2]string{{"app", "cd"}, {"other", "ci"}, {"app", "../tags/ci"}, {"../app", "ci"}, {"app", ""}} {
+		if _, err := s.Tagged(other[0], other[1]); !errors.Is(err, agent.ErrNotFound) {
+			t.Errorf("%q: %v", other, err)
+		}
 	}
 }

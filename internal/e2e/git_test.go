@@ -103,9 +103,18 @@ func TestGitPush(t *testing.T) {
 	}
 	answers(t, h, app, "/", "Hello, world")
 
+	dokku(t, h, 0, "config:set", "--no-restart", app, "COLOUR=blue")
+	dokku(t, h, 0, "docker-options:add", app, "build", "--label by=options")
+	bashPlugin(t, h, "painter", map[string]string{"post-extract": `source "$PLUGIN_AVAILABLE_PATH/config/functions"
+config_get "$1" COLOUR >"$2/www/colour"
+[[ $DOKKU_ROOT = */home ]]; dokku apps:exists "$1"`})
 	c.says("Hello, world", "Hello, git")
 	c.git("push", c.host+app, "main")
 	answers(t, h, app, "/", "Hello, git")
+	answers(t, h, app, "/colour", "blue") // a plugin on the host asks the host
+	if label := docker(t, "image", "inspect", "--format", `{{index .Config.Labels "by"}}`, "dokku/"+app+":latest"); label != "options" {
+		t.Errorf("the label is %q", label)
+	}
 	live := c.git("rev-parse", "HEAD")
 	prints(t, h, live+"\n", "git:report", app, "--git-sha")
 	prints(t, h, live+"\n", "config:get", app, "GIT_REV")
@@ -167,7 +176,11 @@ func TestGitFetch(t *testing.T) {
 	if out := testkit.Run(t, archive); out.Exit != 0 || !strings.Contains(out.Stdout, "web: exec") {
 		t.Errorf("git archive: exit %d %s", out.Exit, out.Stderr)
 	}
-	c.git("push", c.host+app, ":main", ":v1")
+	c.commit("second")
+	shallow := &checkout{t: t, dir: filepath.Join(t.TempDir(), "shallow"), env: c.env, host: c.host}
+	c.git("clone", "--quiet", "--depth=1", "file://"+c.dir, shallow.dir)
+	shallow.git("push", c.host+app, "main:shallow")
+	c.git("push", c.host+app, ":main", ":v1", ":shallow")
 	if heads := c.try("ls-remote", c.host+app).Stdout; heads != "" {
 		t.Errorf("there are still %s", heads)
 	}
@@ -270,7 +283,7 @@ func TestGitProcfile(t *testing.T) {
 // pushByGit is git push through Debian's sshd and the forced command, as the dokku user.
 func pushByGit(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testkit.Key, port int) {
 	app := testkit.AppName(t, "git")
-	t.Cleanup(func() { overSSH(t, sshd, key, nil, "--force", "apps:destroy", app) })
+	t.Cleanup(func() { overSSH(t, sshd, key, nil, "apps:destroy", "--force", app) })
 	c := pushing(t, testkit.CopyApp(t, "hello"), sshd.Addr, sshd.HostKey, key.File)
 	c.refused("put dokku-push beside dokku-agent", "push", c.host+app, "main")
 	must(t, exec.Command("install", "-m", "755", bin.Client, "/usr/local/bin/dokku-push"))
@@ -294,4 +307,29 @@ func pushByGit(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testk
 	if out, err := foreign.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("not the dokku user's: %v\n%s", err, out)
 	}
+}
+
+// overGit is a push to a branch that is not deployed, and a fetch.
+func (c *conformance) overGit() {
+	repository := pushing(c.t, testkit.CopyApp(c.t, "hello"), c.SSH, c.HostKey, c.Key)
+	push := []string{"push", repository.host + c.app, "main:feature"}
+	fetch := []string{"fetch", repository.host + c.app, "feature"}
+	fails := func(trigger string, run func() testkit.Result) {
+		put(c.t, filepath.Join(c.fail, trigger), "")
+		defer os.Remove(filepath.Join(c.fail, trigger))
+		if r := run(); r.Exit == 0 || !strings.Contains(r.Stderr, trigger) {
+			c.t.Errorf("with a failing %s: exit %d\n%s", trigger, r.Exit, r.Stderr)
+			return
+		}
+		c.failed[trigger] = true
+	}
+	fails("receive-branch", func() testkit.Result { return repository.try(push...) })
+	c.printed.WriteString(repository.git(push...))
+	fails("git-pre-pull", func() testkit.Result { return repository.try(fetch...) })
+	fails("git-post-pull", func() testkit.Result { // git itself is content with what it got
+		cmd := c.DokkuCommand(c.t, "git-upload-pack", c.app)
+		cmd.Stdin = strings.NewReader("0000")
+		return testkit.Run(c.t, cmd)
+	})
+	c.printed.WriteString(repository.git(fetch...))
 }

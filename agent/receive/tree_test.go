@@ -1,0 +1,105 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// folder is a source tree that no git knows of.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		if to, isLink := strings.CutPrefix(text, "link:"); isLink {
+			must(t, os.Symlink(to, path))
+			continue
+		}
+		must(t, os.WriteFile(path, []byte(text), 0o644))
+	}
+	return dir
+}
+
+// TestTree: a folder becomes the deploy branch's next commit, with what its .gitignore
+// names; the same once more is nothing; what fails moves no branch.
+func TestTree(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	tree := func(files map[string]string, by Author) (bool, error) {
+		t.Helper()
+		return w.Tree(ctx, "shop", folder(t, files), "an archive", by)
+	}
+	first := map[string]string{"Procfile": "web: x\n", ".gitignore": "target\n", "target/app.jar": "jar", "link": "link:Procfile"}
+	if changed, err := tree(first, Author{"Ada", "ada@example.com"}); err != nil || !changed {
+		t.Fatalf("%v, %v", changed, err)
+	}
+	head, branch, err := Head(ctx, w.Host, "shop")
+	must(t, err)
+	if head == "" || branch != "master" || len(w.builds) != 1 || w.builds[0].From.Revision != head || w.builds[0].From.Author != "Ada <ada@example.com>" ||
+		w.trees[0] != ".gitignore Procfile link target/app.jar" {
+		t.Errorf("%s of %s: %+v, %q", head, branch, w.builds, w.trees)
+	}
+	if changed, err := tree(first, Author{}); err != nil || changed || len(w.builds) != 1 {
+		t.Errorf("the same once more: %v, %v", changed, err)
+	}
+	w.fail = errors.New("sick")
+	if _, err := tree(map[string]string{"Procfile": "web: y\n"}, Author{}); err == nil {
+		t.Error("a deploy that fails is none")
+	}
+	if now, _, err := Head(ctx, w.Host, "shop"); err != nil || now != head {
+		t.Errorf("the branch is at %s, %v", now, err)
+	}
+	if changed, err := tree(map[string]string{"Procfile": "web: y\n"}, Author{}); err != nil || !changed {
+		t.Errorf("once more: %v, %v", changed, err)
+	}
+	now, _, err := Head(ctx, w.Host, "shop")
+	must(t, err)
+	if text, err := git(ctx, "--git-dir="+w.Host.Places.App("shop"), "log", "--format=%an <%ae> %s", now); err != nil || text != "Dokku <automated@dokku.sh> an archive\nAda <ada@example.com> an archive" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestTreeRefused: a link out of the folder, a locked app, one that takes signed releases
+// alone, and a host that cannot build: before a repository is made.
+func TestTreeRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		files map[string]string
+		make  func(w *world)
+		code  api.Code
+	}{
+		"a link out": {map[string]string{"l": "link:/etc/passwd"}, func(*world) {}, api.Refused},
+		"locked":     {nil, func(w *world) { w.set("apps/locked", "true") }, api.Locked},
+		"signed":     {nil, func(w *world) { w.set(agent.SigningRequired, "true") }, api.Refused},
+		"no builder": {nil, func(w *world) { w.Builder = nil }, api.Precondition},
+	} {
+		w := newWorld(t)
+		test.make(w)
+		_, err := w.Tree(context.Background(), "shop", folder(t, test.files), "an archive", Author{})
+		if err == nil || api.AsError(err).Code != test.code || len(w.builds) > 0 || isRepository(w.Host.Places.App("shop")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTreeRebuilds: what came as an archive is built again by ps:rebuild.
+func TestTreeRebuilds(t *testing.T) {
+	w := newWorld(t)
+	ctx := context.Background()
+	if _, err := w.Tree(ctx, "shop", folder(t, map[string]string{"a": "a"}), "an archive", Author{}); err != nil {
+		t.Fatal(err)
+	}
+	for source, want := range map[string]bool{"tar": true, "tar.gz": true, "zip": true, "docker-image": false} {
+		w.set("apps/deploy-source", source)
+		if builds, err := Builds(ctx, w.Host, "shop"); err != nil || builds != want {
+			t.Errorf("%s: %v, %v", source, builds, err)
+		}
+	}
+}
