@@ -50,6 +50,8 @@ type Options struct {
 	Version string // the program's
 	// Environment is the environment block of dokku.hcl that counts; empty: none.
 	Environment string
+	// Review is the name of the review app that is pushed instead of App; empty: none.
+	Review string
 	// Flags and Variables are what was said on the command line and by variables, by
 	// dokku.hcl's dotted keys: manifest.Options has them too.
 	Flags, Variables map[string]manifest.Given
@@ -65,7 +67,10 @@ type Project struct {
 	Source api.Source
 	// decided says which builder was chosen and which file chose it.
 	decided []string
-	room    *hooks.Room // that it was built in; nil: it was not built
+	// built is the name of its image here, and of what is cached of its builds: a review
+	// app has those of the app that it is of.
+	built string
+	room  *hooks.Room // that it was built in; nil: it was not built
 }
 
 // Load reads the project. Advice goes to the report; mistakes are the error, all of
@@ -90,10 +95,15 @@ func Load(o Options) (*Project, error) {
 	if found.Failed() {
 		return nil, api.Errorf(api.InvalidManifest, "", "%w", found)
 	}
+	if len(app.Withheld) > 0 {
+		o.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "the review app is not given " + strings.Join(app.Withheld, ", ")})
+	}
 	project := &Project{Dir: dir, App: app, Name: firstOf(o.App, app.Name, filepath.Base(dir))}
 	if app.Block != "" {
 		project.Name = app.Name
 	}
+	project.built = project.Name
+	project.Name = firstOf(o.Review, project.Name)
 	if err := manifest.ExistingAppName(project.Name); err != nil { // the host refuses what it would have to create
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
 	}
@@ -112,7 +122,7 @@ func (o Options) override(app *manifest.App) {
 
 // ManifestOptions say how the project is to be read.
 func (o Options) ManifestOptions() manifest.Options {
-	return manifest.Options{File: o.Manifest, App: o.App, Environment: o.Environment, Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
+	return manifest.Options{File: o.Manifest, App: o.App, Environment: o.Environment, Review: o.Review != "", Flags: o.Flags, Variables: o.Variables, Getenv: o.Getenv}
 }
 
 // Explain says who decides a setting of the project, and who else spoke of it. key is
@@ -218,7 +228,7 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 	}
 	var image *build.Image
 	err = o.step("build", "Build "+project.Name+" with "+name+" ("+why+")", func() (string, error) {
-		request := build.Request{Dir: project.room.Dir(), App: project.App, Name: project.Name,
+		request := build.Request{Dir: project.room.Dir(), App: project.App, Name: project.built,
 			Revision: project.Source.Revision, Labels: labelsOf(project.Source), OS: system, Arch: arch,
 			Output: func(line string) { o.Report(output("build", line)) }}
 		if date := sourceDate(project.Dir, project.Source, o.Getenv); date != "" && name == "dockerfile" {

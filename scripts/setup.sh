@@ -38,7 +38,7 @@ needs="nginx:nginx curl:curl"
 if [ "$purpose" = test ]; then
 	needs+=" docker-registry:docker-registry sshd:openssh-server ssh:openssh-client mmdebstrap:mmdebstrap"
 	needs+=" nft:nftables conntrack:conntrack iptables:iptables wrk:wrk jq:jq shellcheck:shellcheck git:git"
-	needs+=" ps:procps sudo:sudo systemd-analyze:systemd"
+	needs+=" ps:procps sudo:sudo systemd-analyze:systemd zsh:zsh fish:fish mandoc:mandoc"
 fi
 
 engine=$(engine_version || true)

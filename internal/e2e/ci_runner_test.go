@@ -67,8 +67,8 @@ func read(t *testing.T, file string, into any) {
 	}
 }
 
-// job is a job on a runner of GitHub's, as far as a composite action sees it.
-type job struct {
+// actionJob is a job on a runner of GitHub's, as far as a composite action sees it.
+type actionJob struct {
 	inputs    map[string]string
 	env       []string // of the job: secrets by name, and more
 	workspace string
@@ -86,13 +86,13 @@ type ciOutcome struct {
 
 // newJob is a job about a folder, that knows host, app and key by the inputs of
 // dokku/github-action.
-func newJob(t *testing.T, h *testkit.Host, dir, app string) *job {
+func newJob(t *testing.T, h *testkit.Host, dir, app string) *actionJob {
 	t.Helper()
 	key, err := os.ReadFile(h.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &job{workspace: dir, temp: t.TempDir(), inputs: map[string]string{"git_remote_url": "ssh://dokku@" + h.SSH + "/" + app,
+	return &actionJob{workspace: dir, temp: t.TempDir(), inputs: map[string]string{"git_remote_url": "ssh://dokku@" + h.SSH + "/" + app,
 		"ssh_private_key": string(key), "ssh_host_key": h.HostKey, "download_url": released(t, h.Bin) + "/v0.1.0"}}
 }
 
@@ -100,7 +100,7 @@ func newJob(t *testing.T, h *testkit.Host, dir, app string) *job {
 var expression = regexp.MustCompile(`\$\{\{ *([a-z_.]+) *\}\}`)
 
 // run runs the action's steps, as the runner does.
-func (j *job) run(t *testing.T) ciOutcome {
+func (j *actionJob) run(t *testing.T) ciOutcome {
 	t.Helper()
 	var action actionFile
 	read(t, "action.yml", &action)
@@ -173,7 +173,7 @@ func (j *job) run(t *testing.T) ciOutcome {
 }
 
 // github is what the runner says to each step.
-func (j *job) github(t *testing.T, outputs, summary string) []string {
+func (j *actionJob) github(t *testing.T, outputs, summary string) []string {
 	t.Helper()
 	event := filepath.Join(j.temp, "event.json")
 	text, err := json.Marshal(map[string]string{"ref": "refs/heads/main"})

@@ -102,3 +102,39 @@ func scanned(t *testing.T, address string) string {
 	}
 	return "# what ssh-keyscan says\n" + string(out) + strings.ReplaceAll(string(out), "127.0.0.1", "127.0.0.2")
 }
+
+// TestActionReviewApp: review-apps:create and :destroy, by the pull request's branch; the app
+// itself stays as it is, also when an image is deployed instead of the tree.
+func TestActionReviewApp(t *testing.T) {
+	t.Parallel()
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "base")
+	pushed(t, h.Push(t, dir, "--app", app))
+	before := status(t, h, dir, app)
+	review := h.App(t, "review")
+	testkit.Edit(t, dir, "www/cgi-bin/index.cgi", "Hello", "Hello from a branch")
+	j := newJob(t, h, dir, app)
+	j.inputs["command"], j.inputs["review_app_name"] = "review-apps:create", review
+	if out := j.run(t); out.exit != 0 || out.outputs["review_app_name"] != review || !strings.HasPrefix(out.outputs["url"], "http://"+review+".") {
+		t.Fatalf("create: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
+	}
+	answers(t, h, review, "/", "Hello from a branch")
+	j.inputs["command"] = "review-apps:destroy"
+	for range 2 { // the second time there is nothing to do
+		if out := j.run(t); out.exit != 0 {
+			t.Errorf("destroy: exit %d\n%s", out.exit, out.log)
+		}
+	}
+	if exists := h.Dokku(t, "apps:exists", review); exists.Exit == 0 {
+		t.Error("the review app is still there")
+	}
+	if after := status(t, h, dir, app); after.Hash != before.Hash {
+		t.Errorf("the app is not as before:\n%+v\n%+v", before, after)
+	}
+	j.inputs["command"], j.inputs["review_app_name"] = "deploy", ""
+	j.inputs["deploy_docker_image"] = "docker-daemon:dokku/" + app + ":latest"
+	if out := j.run(t); out.exit != 0 || out.outputs["version"] == "" {
+		t.Errorf("an image: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
+	}
+	answers(t, h, app, "/", "Hello")
+}

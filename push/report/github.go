@@ -25,6 +25,7 @@ type GitHub struct {
 	workspace string // of the repository; empty: not known
 	mu        sync.Mutex
 	warned    int
+	step      string // that runs, by its title
 }
 
 // annotations is how many of a kind GitHub shows of one step.
@@ -60,11 +61,12 @@ func (g *GitHub) Event(event api.Event) {
 	switch {
 	case event.Output != nil:
 		g.plain.touch()
-		g.out.foreign(g.plain.title(), before(event.App, line(event)))
+		g.out.foreign(g.title(event), before(event.App, line(event)))
 	case event.Warning != "":
 		g.plain.touch()
 		g.warning(before(event.App, event.Warning))
 	default:
+		g.title(event)
 		g.out.close()
 		if event.App == "" {
 			g.plain.Event(event)
@@ -166,10 +168,7 @@ func lines(text string) string {
 }
 
 // Write writes text that is no event, and in which the runner finds no command.
-func (g *GitHub) Write(text []byte) (int, error) {
-	g.out.close()
-	return g.out.Write(text)
-}
+func (g *GitHub) Write(text []byte) (int, error) { return g.out.Write(text) }
 
 // Close ends it.
 func (g *GitHub) Close() {
@@ -184,9 +183,12 @@ func (p *plain) touch() {
 	p.last = time.Now()
 }
 
-// title is the step that runs.
-func (p *plain) title() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.current
+// title is the step that runs, after an event.
+func (g *GitHub) title(event api.Event) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if event.Step != nil && event.Step.Status == api.StepStarted {
+		g.step = event.Step.Title
+	}
+	return g.step
 }

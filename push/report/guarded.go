@@ -19,6 +19,7 @@ type guarded struct {
 	mu    sync.Mutex
 	out   io.Writer
 	token string // that ends the group of foreign lines which is open; empty: none is
+	rest  []byte // of a line that has not ended: half of one could be half of a command
 }
 
 // command writes a command of ours, outside any group.
@@ -34,6 +35,7 @@ func (g *guarded) foreign(title, text string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.token == "" {
+		g.end()
 		word, err := token()
 		if err != nil {
 			return // without a word that nobody knows nothing foreign is shown
@@ -58,28 +60,51 @@ func (g *guarded) close() {
 	g.end()
 }
 
+// end ends the line and the group that are open.
 func (g *guarded) end() {
+	if len(g.rest) > 0 {
+		fmt.Fprintln(g.out, disarmed(clean(string(g.rest))))
+		g.rest = nil
+	}
 	if g.token != "" {
 		fmt.Fprintf(g.out, "::%s::\n::endgroup::\n", g.token)
 		g.token = ""
 	}
 }
 
-// Inert is a stream of lines in which GitHub's runner finds no command.
-func Inert(out io.Writer) io.Writer { return &guarded{out: out} }
+// Inert is a stream of lines in which GitHub's runner finds no command. Close writes what
+// the last one lacks an end of.
+func Inert(out io.Writer) io.WriteCloser { return &guarded{out: out} }
 
-// Write writes whole lines of our own, in which somebody else's words may be.
+// Write writes lines of our own, in which somebody else's words may be.
 func (g *guarded) Write(text []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var safe bytes.Buffer
-	for line := range bytes.Lines(text) {
-		safe.WriteString(disarmed(string(line)))
+	g.rest = append(g.rest, text...)
+	end := bytes.LastIndexByte(g.rest, '\n') + 1
+	if end == 0 && len(g.rest) < longest {
+		return len(text), nil
 	}
+	if end == 0 {
+		end = len(g.rest)
+	}
+	var safe bytes.Buffer
+	for line := range bytes.Lines(g.rest[:end]) {
+		safe.WriteString(disarmed(clean(string(bytes.TrimSuffix(line, []byte("\n"))))) + "\n")
+	}
+	g.rest = append([]byte(nil), g.rest[end:]...)
 	if _, err := g.out.Write(safe.Bytes()); err != nil {
 		return 0, err
 	}
 	return len(text), nil
+}
+
+// Close writes the line that was begun.
+func (g *guarded) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+	return nil
 }
 
 // disarmed is a line without what a runner would take for a command.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -52,21 +51,20 @@ func Plain(out io.Writer) Renderer {
 }
 
 type plain struct {
-	mu      sync.Mutex
-	out     io.Writer
-	last    time.Time
-	open    []string        // titles of the steps that have begun and not ended
-	current string          // what goes on; empty before anything has begun
-	seen    map[string]bool // layers whose end was told
-	stop    chan struct{}
-	done    chan struct{}
+	mu   sync.Mutex
+	out  io.Writer
+	last time.Time
+	busy busy
+	seen map[string]bool // layers whose end was told
+	stop chan struct{}
+	done chan struct{}
 }
 
 func (p *plain) Event(event api.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if event.Step != nil {
-		p.step(*event.Step)
+		p.busy.step(*event.Step)
 	}
 	text := line(event)
 	if event.Progress != nil {
@@ -77,19 +75,6 @@ func (p *plain) Event(event api.Event) {
 	}
 	p.last = time.Now()
 	fmt.Fprintln(p.out, text)
-}
-
-// step notes what goes on: a step that has begun and not ended, else what comes after the
-// last one that has.
-func (p *plain) step(step api.Step) {
-	p.open = slices.DeleteFunc(p.open, func(title string) bool { return title == step.Title })
-	if step.Status == api.StepStarted {
-		p.open = append(p.open, step.Title)
-	}
-	p.current = "still busy after: " + step.Title
-	if len(p.open) > 0 {
-		p.current = "still at: " + p.open[len(p.open)-1]
-	}
 }
 
 // layer tells of a layer once, when it is done.
@@ -118,8 +103,8 @@ func (p *plain) beat() {
 		case <-time.After(heartbeat / 10):
 		}
 		p.mu.Lock()
-		if silent := time.Since(p.last); silent >= heartbeat && p.current != "" {
-			fmt.Fprintf(p.out, "       … %s\n", clean(p.current))
+		if silent := time.Since(p.last); silent >= heartbeat && p.busy.current != "" {
+			fmt.Fprintf(p.out, "       … %s\n", clean(p.busy.current))
 			p.last = time.Now()
 		}
 		p.mu.Unlock()

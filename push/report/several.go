@@ -78,9 +78,9 @@ func (p *prefixed) Write(text []byte) (int, error) {
 }
 
 // SeveralTerminal keeps one line an app: where it is, and the last that was heard of it.
-// Warnings are written above. width is the terminal's, in columns.
-func SeveralTerminal(out io.Writer, width int, apps []string) Renderer {
-	s := &severalTerminal{out: out, width: max(width, 40), apps: apps, state: map[string]*progressLine{}}
+// Warnings are written above.
+func SeveralTerminal(out io.Writer, size Size, apps []string) Renderer {
+	s := &severalTerminal{canvas: canvas{out: out, size: size}, apps: apps, state: map[string]*progressLine{}}
 	for _, app := range apps {
 		s.state[app] = &progressLine{doing: "waiting"}
 		s.name = max(s.name, len(app))
@@ -95,13 +95,11 @@ type progressLine struct {
 }
 
 type severalTerminal struct {
-	mu    sync.Mutex
-	out   io.Writer
-	width int
-	name  int // columns of the longest name
-	apps  []string
-	state map[string]*progressLine
-	drawn int
+	mu     sync.Mutex
+	canvas canvas
+	name   int // columns of the longest name
+	apps   []string
+	state  map[string]*progressLine
 }
 
 func (s *severalTerminal) Event(event api.Event) {
@@ -111,13 +109,13 @@ func (s *severalTerminal) Event(event api.Event) {
 	if !known || line.ended {
 		return
 	}
+	text := ""
 	if event.Warning != "" {
-		s.erase()
-		fmt.Fprintf(s.out, " !     %s: %s\n", clean(event.App), clean(event.Warning))
+		text = fmt.Sprintf(" !     %s: %s\n", clean(event.App), clean(event.Warning))
 	} else {
 		line.take(event)
 	}
-	s.draw()
+	s.canvas.show(text, s.moving())
 }
 
 // take keeps what an event says.
@@ -162,28 +160,20 @@ func verdictWords(v api.Verdict) (state, note string) {
 	return "unchanged", strings.Join(v.URLs, " ")
 }
 
-func (s *severalTerminal) erase() {
-	if s.drawn > 0 {
-		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.drawn)
-		s.drawn = 0
-	}
-}
-
-func (s *severalTerminal) draw() {
-	s.erase()
+// moving are the lines of the apps.
+func (s *severalTerminal) moving() (lines []string) {
 	for _, app := range s.apps {
 		line := s.state[app]
-		text := []rune(clean(strings.TrimRight(fmt.Sprintf("%-*s  %s  %s", s.name, app, line.doing, line.last), " ")))
-		fmt.Fprintln(s.out, string(text[:min(len(text), s.width-1)]))
-		s.drawn++
+		lines = append(lines, clean(strings.TrimRight(fmt.Sprintf("%-*s  %s  %s", s.name, app, line.doing, line.last), " ")))
 	}
+	return lines
 }
 
 // Close leaves nothing: what became of the apps is for Table to say.
 func (s *severalTerminal) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.erase()
+	s.canvas.show("", nil)
 }
 
 // Result is one line of Table.

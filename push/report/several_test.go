@@ -49,7 +49,7 @@ web  |        done in 1.2s
 
 func TestSeveralTerminal(t *testing.T) {
 	var out strings.Builder
-	r := SeveralTerminal(&out, 44, []string{"web", "api", "docs"})
+	r := SeveralTerminal(&out, fixed(44, 0), []string{"web", "api", "docs"})
 	tellSeveral(r)
 	frames := strings.Split(out.String(), "\x1b[J")
 	want := "web   live  http://web.localhost\napi   failed  build: exit code 1\ndocs  skipped  none of its files has change\n"

@@ -6,26 +6,37 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// Terminal writes the lines that Plain writes, and keeps one line a layer moving below
-// them while layers are on their way, and a few lines of a build while its steps run: of a
-// build that went well they do not stay. width is the terminal's, in columns.
-func Terminal(out io.Writer, width int) Renderer {
-	return &terminal{out: out, width: max(width, 40), layers: map[string]api.Progress{}, told: map[string]bool{}}
+// Terminal writes the lines that Plain writes, and keeps below them what moves: a line a
+// layer while layers are on their way, a few lines of a build while its steps run (of a
+// build that went well they do not stay), and what is waited for, since when.
+func Terminal(out io.Writer, size Size) Renderer {
+	t := motionless(out, size)
+	t.stop, t.stopped = make(chan struct{}), make(chan struct{})
+	go t.tick(time.Second)
+	return t
+}
+
+// motionless is a terminal on which no clock goes.
+func motionless(out io.Writer, size Size) *terminal {
+	return &terminal{canvas: canvas{out: out, size: size}, layers: map[string]api.Progress{}, told: map[string]bool{}}
 }
 
 type terminal struct {
-	mu     sync.Mutex
-	out    io.Writer
-	width  int
-	order  []string
-	layers map[string]api.Progress
-	told   map[string]bool // layers whose end was told
-	build  window
-	drawn  int // lines below the text that are redrawn
+	mu      sync.Mutex
+	canvas  canvas
+	order   []string
+	layers  map[string]api.Progress
+	told    map[string]bool // layers whose end was told
+	build   window
+	busy    busy
+	waiting bool // long enough to say so
+	stop    chan struct{}
+	stopped chan struct{}
 }
 
 func (t *terminal) Event(event api.Event) {
@@ -41,18 +52,21 @@ func (t *terminal) Event(event api.Event) {
 		text = line(event)
 	}
 	text = strings.Join(append(t.build.ends(event), notEmpty(text)...), "\n")
+	if event.Step != nil {
+		t.busy.step(*event.Step)
+		t.waiting = false
+	}
 	if event.Verdict != nil { // what is said of it next must not be drawn over
-		t.order, t.layers = nil, map[string]api.Progress{}
-		t.erase()
+		t.order, t.layers, t.busy, t.waiting = nil, map[string]api.Progress{}, busy{}, false
+		t.canvas.show("", nil)
 	}
 	if text == "" && event.Progress == nil && !inWindow {
 		return
 	}
-	t.erase()
 	if text != "" {
-		fmt.Fprintln(t.out, text)
+		text += "\n"
 	}
-	t.draw()
+	t.canvas.show(text, t.moving())
 }
 
 // progress keeps a layer that moves; one that is done becomes a line of text, once.
@@ -73,10 +87,21 @@ func (t *terminal) progress(p api.Progress) string {
 	return "       " + layer(p)
 }
 
-func (t *terminal) erase() {
-	if t.drawn > 0 {
-		fmt.Fprintf(t.out, "\x1b[%dA\x1b[J", t.drawn)
-		t.drawn = 0
+// tick draws anew now and then: what is waited for, since when, in the window as it is.
+func (t *terminal) tick(every time.Duration) {
+	defer close(t.stopped)
+	for {
+		select {
+		case <-t.stop:
+			return
+		case <-time.After(every):
+		}
+		t.mu.Lock()
+		t.waiting = t.busy.current != "" && time.Since(t.busy.since) >= every
+		if t.waiting || len(t.canvas.drawn) > 0 {
+			t.canvas.show("", t.moving())
+		}
+		t.mu.Unlock()
 	}
 }
 
@@ -87,36 +112,55 @@ func notEmpty(text string) []string {
 	return []string{text}
 }
 
-func (t *terminal) draw() {
-	for _, text := range t.build.last() {
-		t.drawLine(text)
-	}
+// moving are the lines that do not stay.
+func (t *terminal) moving() []string {
+	lines := t.build.last()
 	for _, name := range t.order {
-		p := t.layers[name]
-		const bar = 20
-		filled := 0
-		if p.Total > 0 {
-			filled = int(bar * p.Done / p.Total)
-		}
-		t.drawLine(clean(fmt.Sprintf("       layer %s [%s%s] %d of %d bytes %s", name, strings.Repeat("=", filled), strings.Repeat(" ", bar-filled), p.Done, p.Total, p.Note)))
+		lines = append(lines, bar(t.layers[name], t.canvas.columns()))
 	}
+	if t.waiting {
+		lines = append(lines, clean(fmt.Sprintf("       … %s (%s)", t.busy.current, time.Since(t.busy.since).Truncate(time.Second))))
+	}
+	return lines
 }
 
-// drawLine draws a line that is drawn anew: one that went on in the next row would be missed.
-func (t *terminal) drawLine(text string) {
-	text = strings.ReplaceAll(text, "\t", " ")
-	if columns := []rune(text); len(columns) > t.width-1 {
-		text = string(columns[:t.width-1])
+// bar is a layer on its way: a narrow terminal has no room for the bar itself.
+func bar(p api.Progress, columns int) string {
+	wide, part := min(20, max(0, columns-50)), 0.0
+	if p.Total > 0 {
+		part = min(1, float64(p.Done)/float64(p.Total))
 	}
-	fmt.Fprintln(t.out, text)
-	t.drawn++
+	drawn := ""
+	if filled := int(float64(wide) * part); wide > 0 {
+		drawn = "[" + strings.Repeat("=", filled) + strings.Repeat(" ", wide-filled) + "] "
+	}
+	return clean(strings.TrimRight(fmt.Sprintf("       layer %s %s%3d%% of %s  %s", p.Name, drawn, int(100*part), size(p.Total), p.Note), " "))
+}
+
+// size is a number of bytes that is read at a glance.
+func size(bytes int64) string {
+	amount, unit := float64(bytes), "bytes"
+	for _, next := range []string{"kB", "MB", "GB", "TB"} {
+		if amount < 1000 {
+			break
+		}
+		amount, unit = amount/1000, next
+	}
+	if unit == "bytes" {
+		return fmt.Sprintf("%d bytes", bytes)
+	}
+	return fmt.Sprintf("%.1f %s", amount, unit)
 }
 
 func (t *terminal) Close() {
+	if t.stop != nil {
+		close(t.stop)
+		<-t.stopped
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.erase()
+	t.canvas.show("", nil)
 	for _, text := range t.build.failed() { // nobody said how it ended
-		fmt.Fprintln(t.out, text)
+		fmt.Fprintln(t.canvas.out, text)
 	}
 }

@@ -37,7 +37,7 @@ func TestBuildWindow(t *testing.T) {
 	}
 	const head = "-----> Build shop\n       build: a remark of the builder\n"
 	var out bytes.Buffer
-	running := Terminal(&out, 60)
+	running := motionless(&out, fixed(60, 0))
 	for _, event := range building(500) {
 		running.Event(event)
 	}

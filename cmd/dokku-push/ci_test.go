@@ -1,0 +1,87 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dokku-push/dokku-push/api"
+)
+
+// TestJob: a job's inputs become options; a flag wins, and no secret of the job's stays in the
+// environment that plugins inherit.
+func TestJob(t *testing.T) {
+	forget(t)
+	temp := t.TempDir()
+	for name, value := range map[string]string{"INPUT_GIT_REMOTE_URL": "ssh://dokku@example.com/shop", "INPUT_SSH_PRIVATE_KEY": "k", "SSH_PASSPHRASE": "open sesame", "INPUT_REGISTRY": "r.example/shop",
+		"INPUT_REGISTRY_USERNAME": "ada", "INPUT_REGISTRY_PASSWORD": "canary", "INPUT_LOCK_WAIT": "5m", "INPUT_SSH_HOST_KEY": "a ssh-ed25519 A\nb ssh-rsa B", "INPUT_BUILDER": "static", "RUNNER_TEMP": temp,
+		"HOME": temp, "DOCKER_CONFIG": "", "INPUT_CI_BRANCH_NAME": "topic"} {
+		t.Setenv(name, value)
+	}
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(temp, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(temp, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(".docker/config.json", `{"auths":{"other.example":{"auth":"eA=="}},"credsStore":"desktop"}`)
+	c, err := parse([]string{"ci", "--app", "flag"}, nil, nil, nil)
+	if err == nil {
+		err = c.readJob()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := c.options
+	if o.App != "flag" || o.Host != "dokku@example.com:22" || o.Remote.Key.Reveal() != "k" || o.LockWait.Minutes() != 5 || o.Variables["build.builder"].Value != "static" {
+		t.Errorf("options %+v", o)
+	}
+	if text, err := o.Remote.Passphrase("key"); text != "open sesame" || err != nil {
+		t.Errorf("the passphrase is %q (%v)", text, err)
+	}
+	if branch, _ := o.Getenv("CI_BRANCH_NAME"); branch != "topic" {
+		t.Errorf("the branch is %q", branch)
+	}
+	docker, err := os.ReadFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"))
+	if err != nil || !strings.Contains(string(docker), `"r.example":{"auth":"YWRhOmNhbmFyeQ=="}`) || !strings.Contains(string(docker), "other.example") || strings.Contains(string(docker), "credsStore") {
+		t.Errorf("Docker's configuration is %s (%v)", docker, err)
+	}
+	for _, entry := range os.Environ() {
+		if strings.Contains(entry, "canary") || strings.Contains(entry, "open sesame") || strings.HasPrefix(entry, "INPUT_SSH_PRIVATE_KEY=") {
+			t.Errorf("%s stays in the environment", entry)
+		}
+	}
+	room := c.room
+	c.leave()
+	if _, err := os.Stat(room); err == nil {
+		t.Error("the job's folder stays")
+	}
+}
+
+// TestForkedJob: a fork's pull request is checked, without a key and without a host.
+func TestForkedJob(t *testing.T) {
+	forget(t)
+	dir := t.TempDir()
+	event := filepath.Join(dir, "event.json")
+	for name, text := range map[string]string{event: `{"pull_request":{"head":{"repo":{"full_name":"a/b"}},"base":{"repo":{"full_name":"c/b"}}}}`,
+		filepath.Join(dir, "Procfile"): "web: x $PORT\n", filepath.Join(dir, "Dockerfile"): "FROM scratch\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{"INPUT_GIT_REMOTE_URL": "ssh://dokku@nowhere.invalid/shop", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": event, "GITHUB_ACTIONS": "true"} {
+		t.Setenv(name, value)
+	}
+	got := at(t, dir, "ci")
+	if got.exit != 0 || !strings.Contains(got.err, "::warning ") || !strings.Contains(got.err, "fork") {
+		t.Errorf("%+v", got)
+	}
+	t.Setenv("INPUT_COMMAND", "nonsense")
+	if got := at(t, dir, "ci"); got.exit != api.Exit(&api.Error{Code: api.Usage}) || strings.Count(got.err, "::error ") != 1 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -1,0 +1,174 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	yaml "go.yaml.in/yaml/v3"
+
+	"github.com/dokku-push/dokku-push/internal/testkit"
+)
+
+// TestActionRefusesOthers: a program that is not what its release says is not started, and an
+// address that anybody could answer for is not asked.
+func TestActionRefusesOthers(t *testing.T) {
+	t.Parallel()
+	bin := testkit.Binaries(t)
+	for base, says := range map[string]string{
+		released(t, bin) + "/broken": "is not what its release says", released(t, bin) + "/nowhere": "cannot download", "http://example.com": "no https URL",
+	} {
+		j := &actionJob{workspace: t.TempDir(), temp: t.TempDir(), inputs: map[string]string{"download_url": base}}
+		out := j.run(t)
+		if commands := obeyed(t, out.log); out.exit != 1 || len(commands) != 1 || !strings.HasPrefix(commands[0], "::error ") || !strings.Contains(commands[0], says) {
+			t.Errorf("%s: exit %d\n%s", base, out.exit, out.log)
+		}
+		if left, _ := filepath.Glob(filepath.Join(j.temp, "dokku-push.*", "dokku-push")); len(left) != 0 {
+			t.Errorf("%s: %v can be started", base, left)
+		}
+	}
+}
+
+// example is how a CI system's file is carried out: its scripts, and the variables it sets.
+type example struct {
+	name    string
+	scripts []string // each a shell of its own
+	env     map[string]string
+}
+
+// examples reads the files for the other CI systems as these do.
+func examples(t *testing.T) (all []example) {
+	t.Helper()
+	var woodpecker struct {
+		Steps []struct {
+			Environment map[string]any
+			Commands    []string
+		}
+	}
+	read(t, "examples/ci/woodpecker.yml", &woodpecker)
+	all = append(all, example{"woodpecker", []string{strings.Join(woodpecker.Steps[0].Commands, "\n")}, texts(woodpecker.Steps[0].Environment)})
+	var circle struct {
+		Jobs map[string]struct {
+			Environment map[string]any
+			Steps       []any
+		}
+	}
+	read(t, "examples/ci/circleci.yml", &circle)
+	one := example{name: "circleci", env: texts(circle.Jobs["deploy"].Environment)}
+	for _, step := range circle.Jobs["deploy"].Steps {
+		if words, ok := step.(map[string]any); ok && words["run"] != nil {
+			one.scripts = append(one.scripts, words["run"].(map[string]any)["command"].(string))
+		}
+	}
+	all = append(all, one, gitlab(t))
+	shell, err := os.ReadFile(filepath.Join(testkit.Root(t), "examples", "ci", "deploy.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(all, example{"shell", []string{string(shell)}, nil})
+}
+
+// texts are the variables that are given as they stand, not as the name of a secret.
+func texts(values map[string]any) map[string]string {
+	env := map[string]string{}
+	for name, value := range values {
+		if text, ok := value.(string); ok {
+			env[name] = text
+		}
+	}
+	return env
+}
+
+// gitlab is the component with its defaults, as GitLab fills it in.
+func gitlab(t *testing.T) example {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testkit.Root(t), ".gitlab", "dokku-push.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, body, found := strings.Cut(string(text), "\n---\n")
+	var spec struct {
+		Spec struct {
+			Inputs map[string]struct{ Default *string }
+		}
+	}
+	if err := yaml.Unmarshal([]byte(head), &spec); err != nil || !found {
+		t.Fatalf("the component's header: %v", err)
+	}
+	for name, input := range spec.Spec.Inputs {
+		value := ""
+		if input.Default != nil {
+			value = *input.Default
+		}
+		body = strings.ReplaceAll(body, "$[[ inputs."+name+" ]]", value)
+	}
+	if strings.Contains(body, "$[[") {
+		t.Fatal("the component uses an input that it has not")
+	}
+	var jobs map[string]struct {
+		Variables    map[string]any
+		BeforeScript []string `yaml:"before_script"`
+		Script       []string
+		Resource     string `yaml:"resource_group"`
+		Extends      string
+	}
+	if err := yaml.Unmarshal([]byte(body), &jobs); err != nil {
+		t.Fatal(err)
+	}
+	deploy, base := jobs["dokku:deploy"], jobs[".dokku-push"]
+	if deploy.Resource != "dokku-production" || deploy.Extends != ".dokku-push" {
+		t.Errorf("the deploy is %+v", deploy)
+	}
+	return example{"gitlab", []string{"set -e\n" + strings.Join(append(base.BeforeScript, deploy.Script...), "\n")}, texts(base.Variables)}
+}
+
+// TestCISystems: what the examples for the other CI systems say deploys, by the names that
+// ci-docker-image has taught people.
+func TestCISystems(t *testing.T) {
+	t.Parallel()
+	h := testkit.Serve(t, testkit.ServeOptions{})
+	key, err := os.ReadFile(h.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := released(t, h.Bin) + "/v0.1.0"
+	for _, one := range examples(t) {
+		t.Run(one.name, func(t *testing.T) {
+			t.Parallel()
+			dir, app, home := testkit.CopyApp(t, "hello"), h.App(t, one.name), t.TempDir()
+			env := map[string]string{"PATH": os.Getenv("PATH"), "HOME": home, "CI": "true"}
+			for name, value := range one.env {
+				env[name] = value
+			}
+			remote := "ssh://dokku@" + h.SSH + "/" + app
+			for name, value := range map[string]string{"PLUGIN_GIT_REMOTE_URL": remote, "PLUGIN_SSH_HOST_KEY": h.HostKey, "PLUGIN_SSH_PRIVATE_KEY": string(key)} {
+				if _, ofTheFile := one.env[name]; ofTheFile || one.name == "woodpecker" {
+					env[name] = value
+				} else {
+					env[strings.TrimPrefix(name, "PLUGIN_")] = value
+				}
+			}
+			env["DOKKU_PUSH_BASE"] = base
+			for _, script := range one.scripts {
+				cmd := exec.Command("bash", "-e", "-c", script)
+				cmd.Dir = dir
+				for name, value := range env {
+					cmd.Env = append(cmd.Env, name+"="+value)
+				}
+				if r := testkit.Run(t, cmd); r.Exit != 0 {
+					t.Fatalf("exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
+				}
+			}
+			answers(t, h, app, "/", "Hello")
+			if one.name != "gitlab" {
+				return
+			}
+			text, err := os.ReadFile(filepath.Join(dir, "deploy.env"))
+			if err != nil || !strings.Contains(string(text), "DOKKU_PUSH_VERSION=v1\n") || !strings.Contains(string(text), "DOKKU_PUSH_URL=http://"+app+".") {
+				t.Errorf("the dotenv report is %q (%v)", text, err)
+			}
+		})
+	}
+}
