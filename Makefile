@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PROGRAMS := dokku-push dokku-agent
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)"
-SCRIPTS = .ci/run $(wildcard scripts/*.sh)
+SCRIPTS = .ci/run $(wildcard scripts/*.sh scripts/deb/*)
 
 # GOOS/GOARCH pairs of a release. The agent runs where the engine does: on Linux.
 CLIENT_PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
@@ -41,8 +41,10 @@ faults: setup ## break a deploy everywhere: the whole matrix, in memory and on r
 	go test -count=1 -timeout 3h -v -run '^(TestFaults|TestPlugins)$$' ./agent -faults=all
 	go test -count=1 -timeout 2h -parallel 4 -v -run '^(TestFaults|TestFaultsNginx)$$' ./internal/e2e -faults=all
 
-soak: ## whatever may happen to some apps, in any order, broken at random, for SOAK=10m
+soak: ## whatever may happen to some apps, broken at random, for SOAK=10m; two hundred review apps
 	go test -count=1 -timeout 0 -v -run '^TestScenario$$' ./agent -soak=$(SOAK)
+	go test -count=1 -timeout 1h -v -run '^TestReviewApps$$' ./agent -reviews=200
+	go test -count=1 -timeout 2h -v -run '^TestReview$$' ./internal/e2e -reviews=200
 
 .PHONY: lint
 lint: setup ## gofmt, vet, staticcheck, shellcheck
@@ -54,6 +56,14 @@ lint: setup ## gofmt, vet, staticcheck, shellcheck
 .PHONY: check
 check: lint ## lint, and go.mod as `go mod tidy` would write it
 	go mod tidy -diff
+
+.PHONY: docs screenshots
+docs: ## everything in docs that is made of the sources
+	DOKKU_PUSH_UPDATE=1 go test -count=1 -run 'Reference|SchemasAreWritten|^TestManPages$$' ./manifest ./push/report ./cmd/dokku-push
+	go generate ./triggers
+
+screenshots: setup ## docs/screenshots, of a push to an embedded host on a terminal of 96 columns
+	DOKKU_PUSH_UPDATE=1 go test -count=1 -run '^TestTerminal$$' ./internal/e2e
 
 .PHONY: demo demo-clean
 demo: setup-demo build ## push, change, push again, roll back: on an embedded host
@@ -74,6 +84,13 @@ release: ## static binaries of both programs with checksums, in dist/
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum *; else shasum -a 256 *; fi >../SHA256SUMS.part
 	@mv SHA256SUMS.part dist/SHA256SUMS
 	@cat dist/SHA256SUMS
+
+.PHONY: deb
+deb: ## Debian packages of the agent, from what `make release` built
+	@for arch in amd64 arm64; do \
+		scripts/deb.sh "$(VERSION)" "$$arch" "dist/dokku-agent_linux_$$arch" "dist/dokku-agent_$$arch.deb"; \
+	done
+	@cd dist && sha256sum *.deb >>SHA256SUMS
 
 .PHONY: clean
 clean: demo-clean ## also the binaries

@@ -12,6 +12,9 @@ import (
 // app is named, the user-auth-app plugins whether it may see that app
 // (PLUGIN-CONTRACT 2.6). Without such a plugin everybody with a key may.
 func (h *Host) May(ctx context.Context, by Caller, app string, command ...string) error {
+	if err := by.bounded(app, strings.Join(command[:1], "")); err != nil {
+		return err
+	}
 	if h.Walk.Has("user-auth") {
 		var said limitedBuffer
 		args := append([]string{by.User, by.Name}, command...)
@@ -36,6 +39,7 @@ func (h *Host) May(ctx context.Context, by Caller, app string, command ...string
 
 // Visible returns those of the apps that the caller may see.
 func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string, error) {
+	apps = by.among(apps)
 	if len(apps) == 0 || !h.Walk.Has("user-auth-app") {
 		return apps, nil
 	}

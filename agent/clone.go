@@ -18,7 +18,8 @@ import (
 )
 
 // The properties that are an app's own and not its copy's.
-var ownProperties = []string{"apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ps/restore"}
+var ownProperties = []string{"apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ps/restore",
+	ReviewParent, ReviewBranch, ReviewExpires, ReviewGoing, ReviewKeys, ReviewMax, ReviewTTL}
 
 // Clone makes the app to with the settings of from: its config, scale, ports, docker options
 // and all other properties. It has domains of its own and no certificate. Plugins copy what

@@ -33,6 +33,21 @@ func (h *Host) Exists(app string) error {
 // (PLUGIN-CONTRACT 4.1). A failing plugin fails the command; the app stays, as in
 // Dokku.
 func (h *Host) Create(ctx context.Context, app string) error {
+	if err := h.claim(app); err != nil {
+		return err
+	}
+	domains, err := h.DefaultDomains(ctx, app)
+	if err != nil {
+		return errors.Join(err, h.Settings.Destroy(app))
+	}
+	if err := h.begin(app, func(now *Settings) { now.Domains = domains }); err != nil {
+		return err
+	}
+	return h.fire(ctx, "post-create", app)
+}
+
+// claim makes the folder of an app that was not there, or only half.
+func (h *Host) claim(app string) error {
 	if err := manifest.AppName(app); err != nil {
 		return api.Errorf(api.Precondition, "create the app", "%w", err)
 	}
@@ -47,20 +62,21 @@ func (h *Host) Create(ctx context.Context, app string) error {
 	} else if !half {
 		return api.Errorf(api.Precondition, "create the app", "Name is already taken")
 	}
-	domains, err := h.DefaultDomains(ctx, app)
-	if err != nil {
-		return errors.Join(err, h.Settings.Destroy(app))
-	}
-	_, _, err = h.Settings.Change(app, func(now *Settings) error {
+	return nil
+}
+
+// begin gives a claimed app its first settings; what fails takes it away again.
+func (h *Host) begin(app string, first func(now *Settings)) error {
+	_, _, err := h.Settings.Change(app, func(now *Settings) error {
 		*now = now.clone()
-		now.Domains = domains
+		first(now)
 		now.Properties["apps/created-at"] = strconv.FormatInt(time.Now().Unix(), 10)
 		return nil
 	})
 	if err != nil {
 		return errors.Join(fmt.Errorf("create the app %s: %w", app, err), h.Settings.Destroy(app))
 	}
-	return h.fire(ctx, "post-create", app)
+	return nil
 }
 
 // halfCreated tells an app whose creation was cut off: it has its folder and nothing else.
@@ -151,6 +167,13 @@ func (h *Host) removeImages(ctx context.Context, app string) error {
 			continue
 		} else if err != nil {
 			return fmt.Errorf("look at the image %s: %w", name, err)
+		}
+		if len(image.Names) == 1 { // the name that it is found by goes last, or who is cut off here leaves it
+			for _, ref := range image.Digests {
+				if err := ignoreNotFound(h.Images.Untag(ctx, ref)); err != nil {
+					return fmt.Errorf("remove the reference %s: %w", ref, err)
+				}
+			}
 		}
 		if err := ignoreNotFound(h.Images.Untag(ctx, name)); err != nil {
 			return fmt.Errorf("remove the image %s: %w", name, err)

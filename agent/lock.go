@@ -61,7 +61,7 @@ func (r *run) outdo(holder api.Lock) error {
 	if !r.change.NewestWins {
 		return nil
 	}
-	if holder.Key != r.change.By.Name {
+	if !sameKey(holder.Key, r.change.By.Name) {
 		r.warn("%s is another key's deploy: it is not stopped", holder.Request)
 		return nil
 	}
@@ -80,7 +80,7 @@ func (r *run) outdone() error {
 		if err != nil || len(entries) == 0 || entries[0].Begin == nil || verdictOf(entries) != nil {
 			continue // it is being written, or is over
 		}
-		if begin := entries[0].Begin; begin.NewestWins && begin.By.Name == r.change.By.Name {
+		if begin := entries[0].Begin; begin.NewestWins && sameKey(begin.By.Name, r.change.By.Name) {
 			return api.Errorf(api.Cancelled, "wait for the lock", "the newer request %s takes its place; nothing was changed", request)
 		}
 	}

@@ -72,6 +72,7 @@ var knownProperties = []string{
 	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path", keepReleases, keepBytes,
 	"cron/maintenance", "logs/max-size", "registry/image-repo", "registry/image-repo-template", "registry/server", "scheduler/shell",
 	SigningRequired, AllowedSigners,
+	ReviewParent, ReviewBranch, ReviewExpires, ReviewGoing, ReviewKeys, ReviewMax, ReviewTTL,
 }
 
 // processProperties are those that each process type may have, as "plugin/PROCESS.key".
@@ -84,7 +85,7 @@ const anyProcess = "_default_"
 
 // PropertyPlugins are the plugins whose properties are part of Settings, sorted.
 func PropertyPlugins() []string {
-	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "git", "logs", "network", "nginx", "ports", "proxy", "ps", "registry", "resource", "scheduler", "signing"}
+	return []string{"app-json", "apps", "checks", "common", "cron", "docker-options", "git", "logs", "network", "nginx", "ports", "proxy", "ps", "registry", "resource", "review", "scheduler", "signing"}
 }
 
 var nginxProperty = regexp.MustCompile(`^nginx/[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -209,6 +210,9 @@ type Caller struct {
 	User        string `json:"user"` // SSH_USER
 	Name        string `json:"name"` // SSH_NAME: the key's name
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Apps are all that a certificate may touch, with blanks between them; empty: the key
+	// is bounded by nothing but user-auth.
+	Apps string `json:"apps,omitempty"`
 }
 
 // Mark is one mark of the transaction: a step begins with what is needed to

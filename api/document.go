@@ -83,7 +83,7 @@ type Source struct {
 	Revision string `json:"revision,omitempty"` // commit id
 	Branch   string `json:"branch,omitempty"`
 	Author   string `json:"author,omitempty"` // of the commit: "Name <address>"
-	Dirty    bool   `json:"dirty,omitempty"` // uncommitted changes were in the tree
+	Dirty    bool   `json:"dirty,omitempty"`  // uncommitted changes were in the tree
 	RunURL   string `json:"run_url,omitempty"`
 }
 

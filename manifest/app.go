@@ -29,6 +29,7 @@ type App struct {
 	Nginx         map[string]string // nginx:set properties by their names in Dokku: client-max-body-size
 	Services      []Service
 	Review        Review
+	Withheld      []string  // what is said and a review app is not given, by key; only where Options.Review is set
 	Procfile      *Procfile // nil when there is no Procfile
 	AppJSON       *AppJSON  // nil when there is no app.json
 	// Healthchecks are app.json's, or those of an old CHECKS file for web where

@@ -28,6 +28,11 @@ type Options struct {
 	App string
 	// Environment is the environment block that counts; it must exist. Empty: none.
 	Environment string
+	// Review says that the project is read for a review app: dokku.hcl's environment "review"
+	// counts if there is one and no other is asked for, app.json's environments.review
+	// counts, and what belongs to the app itself does not: domains, storage, services, docker
+	// options, and secrets that review { inherit } does not name.
+	Review bool
 	// Flags and Variables are what the command line and the client's own variables
 	// say, by dotted key ("app", "host", "build.builder", "config.KEY"), with the name
 	// that people know them by. "host" is an address or the name of a host block.
@@ -51,11 +56,14 @@ func Load(fsys fs.FS, o Options) (*App, Diagnostics) {
 	l.give(l.besides(o.Variables), byVariable)
 	l.findFolder()
 	l.readProcfile()
-	l.readAppJSON()
+	l.readAppJSON(o.Review)
 	l.readProject()
 	l.readChecks()
 	l.addFiles()
 	l.settle()
+	if o.Review {
+		l.forReview()
+	}
 	l.addBuilder()
 	l.settleEmptyProcfile()
 	l.readTemplate()
@@ -116,7 +124,7 @@ func (l *loader) readProcfile() {
 	l.app.ProcfileText = string(text)
 }
 
-func (l *loader) readAppJSON() {
+func (l *loader) readAppJSON(review bool) {
 	name := l.inFolder(appJSONName)
 	text, s, ok := l.open(name)
 	if !ok {
@@ -125,6 +133,21 @@ func (l *loader) readAppJSON() {
 	}
 	l.app.AppJSON, l.appJSON = parseAppJSON(name, text)
 	l.app.AppJSONText = string(text)
+	if !review || l.app.AppJSON == nil || l.app.AppJSON.Environments[reviewEnvironment] == nil {
+		return
+	}
+	// Places are those of the file as it stands; what is wrong only together is wrong in it.
+	merged, err := reviewAppJSON(string(text))
+	if err != nil {
+		l.appJSON.whole(Mistake, "environments.review cannot be put over the rest", err.Error())
+		return
+	}
+	appJSON, found := ParseAppJSON(name, []byte(merged))
+	if found.Failed() {
+		l.appJSON.whole(Mistake, "with environments.review: "+found[0].Message, found[0].Hint)
+		return
+	}
+	l.app.AppJSON, l.app.AppJSONText = appJSON, merged
 }
 
 // readTemplate reads the app's own nginx template, which travels as it is.

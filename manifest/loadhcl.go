@@ -12,7 +12,7 @@ import (
 func (l *loader) readHCL(o Options) {
 	text, name := l.openHCL(o)
 	if text == nil {
-		if o.Environment != "" && l.hcl == nil {
+		if _, must := o.environment(); must && l.hcl == nil {
 			l.hcl = newSource(manifestName, nil)
 			l.hcl.whole(Mistake, "there is no environment "+show(o.Environment)+": there is no such file", "write environment \""+o.Environment+"\" { … } into it, or name none")
 		}
@@ -29,18 +29,19 @@ func (l *loader) readHCL(o Options) {
 	r.block(&table, root, scope{})
 	parts := r.apart
 	l.chooseApp(parts, o.App)
-	names := l.environments(r, &table, parts, o.Environment, byEnvironment, "")
+	environment, must := o.environment()
+	names := l.environments(r, &table, parts, environment, byEnvironment, "")
 	for _, part := range parts {
 		switch part.block {
 		case "app":
-			names = append(names, l.appPart(r, table.block("app"), part, o.Environment)...)
+			names = append(names, l.appPart(r, table.block("app"), part, environment)...)
 		case "server":
 			r.sink, r.lenient = func(finding) {}, true
 			r.block(table.block("server"), part.node, scope{where: "server.", label: part.labels[0]})
 		}
 	}
 	l.nameBlock(&table)
-	if o.Environment != "" && !slices.Contains(names, o.Environment) {
+	if must && !slices.Contains(names, o.Environment) {
 		slices.Sort(names)
 		names = slices.Compact(names)
 		hint := "this file has none: write environment \"" + o.Environment + "\" { … }"

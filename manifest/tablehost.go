@@ -63,15 +63,15 @@ func serviceBlock() block {
 }
 
 func reviewBlock() block {
-	return block{name: "review", doc: "How review apps are made.",
+	return block{name: "review", doc: "How review apps are made: dokku-push review up.",
 		attributes: []attribute{
 			{name: "domain", kind: aText, check: checkReviewDomain, pattern: `^[a-z0-9-]+(\.[a-z0-9-]+)+$`, usual: "the host's", example: `"review.example.com"`, doc: "The domain under which they answer.",
 				set: func(d *draft, _ string, v value) { d.app.Review.Domain = v.text }},
-			{name: "ttl", kind: aTime, low: 60, high: 365 * 86400, usual: "until it is destroyed", example: `"72h"`, doc: "How long one lives.",
+			{name: "ttl", kind: aTime, low: 60, high: 365 * 86400, usual: "until it is destroyed", example: `"72h"`, doc: "How long one lives after its last push; review:set APP ttl on the host bounds it.",
 				set: func(d *draft, _ string, v value) { d.app.Review.TTL = time.Duration(v.number) * time.Second }},
-			{name: "max", kind: aNumber, low: 1, high: 1000, usual: "no limit", doc: "Most of them at once.",
+			{name: "max", kind: aNumber, low: 1, high: 1000, usual: "no limit", doc: "Most of them at once; review:set APP max on the host bounds it, too.",
 				set: func(d *draft, _ string, v value) { d.app.Review.Max = int(v.number) }},
-			{name: "inherit", kind: aList, check: declaredKey, full: true, pattern: envPattern, never: hostsOwnKeys, usual: "nothing", example: `["LOG_LEVEL"]`, doc: "Config keys that they take over.",
+			{name: "inherit", kind: aList, check: declaredKey, full: true, pattern: envPattern, never: hostsOwnKeys, usual: "nothing", example: `["LOG_LEVEL"]`, doc: "Config keys that they take over from the app, and the only secrets that they are given.",
 				set: func(d *draft, _ string, v value) { d.app.Review.Inherit = v.list }},
 		}}
 }

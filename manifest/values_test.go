@@ -238,7 +238,7 @@ func TestLargeFiles(t *testing.T) {
 		begin := time.Now()
 		_, found := Load(project(files), Options{})
 		sound(t, found)
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s took %s", name, took)
 		} else {
 			t.Logf("%s: %s, %d diagnostics", name, took, len(found))

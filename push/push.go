@@ -241,6 +241,7 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 		if err != nil {
 			return "", err
 		}
+		project.App.ProcfileText = request.App.ProcfileText // the room's copy: without a Procfile it is what the image says
 		return image.ID, project.room.After(ctx, name)
 	})
 	return image, err

@@ -139,6 +139,9 @@ func (k *keyring) own() ([]identity, error) {
 			var id identity
 			if id, err = k.read(file.path, text); err == nil {
 				id.named = file.named
+				if certified, ok := k.certified(file.path, id); ok {
+					ids = append(ids, certified)
+				}
 				ids = append(ids, id)
 				continue
 			}

@@ -54,6 +54,9 @@ func (k *keyring) signer(ctx context.Context, file string) (ssh.Signer, func(), 
 	used := k.used
 	k.mu.Unlock()
 	for _, signer := range signers {
+		if _, certificate := signer.PublicKey().(*ssh.Certificate); certificate && file != "" {
+			continue // the key itself comes after it
+		}
 		if file != "" || used != nil && bytes.Equal(used.Marshal(), signer.PublicKey().Marshal()) {
 			return signer, done, nil
 		}

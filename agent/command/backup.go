@@ -87,7 +87,7 @@ func backupExport(ctx context.Context, call *Call) error {
 
 // notBackedUp says what an app is at the moment, not how it is set.
 var notBackedUp = []string{agent.SigningRequired, agent.AllowedSigners, "apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ports/map-detected", "ps/restore",
-	"apps/deploy-source", "apps/deploy-source-metadata"}
+	"apps/deploy-source", "apps/deploy-source-metadata", agent.ReviewParent, agent.ReviewBranch, agent.ReviewExpires, agent.ReviewGoing, agent.ReviewKeys}
 
 func backupImport(ctx context.Context, call *Call) error {
 	noRestart := call.flag("--no-restart")

@@ -9,7 +9,7 @@ import (
 
 // Table returns every command, by name. Each noun's rows stand in its own file.
 func Table() []Command {
-	rows := slices.Concat(appsCommands(), backupCommands(), certsCommands(), checksCommands(), configCommands(), cronCommands(), dockerOptionsCommands(), resourceCommands(), storageCommands(), domainsCommands(), gitCommands(), gitImageCommands(), gitArchiveCommands(), hostCommands(), logsCommands(), modesCommands(), networkCommands(), nginxCommands(), portsCommands(), proxyCommands(), pluginsCommands(), psCommands(), runCommands(), signingCommands(), sshKeysCommands(), tagsCommands(), urlsCommands(), []Command{
+	rows := slices.Concat(appsCommands(), backupCommands(), certsCommands(), checksCommands(), configCommands(), cronCommands(), dockerOptionsCommands(), resourceCommands(), storageCommands(), domainsCommands(), gitCommands(), gitImageCommands(), gitArchiveCommands(), hostCommands(), logsCommands(), modesCommands(), networkCommands(), nginxCommands(), portsCommands(), proxyCommands(), oidcCommands(), pluginsCommands(), psCommands(), reviewCommands(), runCommands(), signingCommands(), sshKeysCommands(), tagsCommands(), urlsCommands(), []Command{
 		{"help", "", "Print the list of commands", help},
 		{"version", "", "Print the version", version},
 	})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -43,7 +44,7 @@ func (d *Doctor) keys(context.Context) []api.HealthFinding {
 		name := strings.TrimSpace(ssh.FingerprintSHA256(public) + " " + comment)
 		const hint = "remove its line and add it again with dokku-agent keys add"
 		command, forwards := permits(options)
-		if !command {
+		if !command && !certifies(options) {
 			findings = append(findings, fail(api.HealthKeys, hint, "the key %s has no forced command: it opens a shell", name))
 		}
 		if forwards {
@@ -54,6 +55,12 @@ func (d *Doctor) keys(context.Context) []api.HealthFinding {
 		findings = append(findings, warn(api.HealthKeys, add, "nobody can deploy: there is no key in %s", path))
 	}
 	return orFine(findings, api.HealthKeys, "%s, all of which can only call the agent", plural(count, "key", "keys"))
+}
+
+// certifies tells whether a line lets in nobody but those to whom the agent itself gives a
+// certificate, with the forced command inside.
+func certifies(options []string) bool {
+	return slices.Contains(options, "cert-authority") && slices.Contains(options, `principals="dokku-push-oidc"`)
 }
 
 // permits reads a key's options as sshd does, in their order.

@@ -91,7 +91,7 @@ const RequestVariable = "DOKKU_PUSH_REQUEST"
 
 // caller is who asks. Over ssh the forced command says so; on the host it is the user.
 func caller(ssh bool) agent.Caller {
-	by := agent.Caller{User: os.Getenv("SSH_USER"), Name: os.Getenv("NAME"), Fingerprint: os.Getenv("FINGERPRINT")}
+	by := agent.Caller{User: os.Getenv("SSH_USER"), Name: os.Getenv("NAME"), Fingerprint: os.Getenv("FINGERPRINT"), Apps: os.Getenv(agent.AppsVariable)}
 	if by.User == "" {
 		by.User = os.Getenv("USER")
 	}
@@ -105,7 +105,7 @@ func caller(ssh bool) agent.Caller {
 		by.Name = "default"
 	}
 	if !ssh {
-		by.Fingerprint = ""
+		by.Fingerprint, by.Apps = "", "" // what a plugin calls is the host's own
 	}
 	_ = os.Setenv("SSH_USER", by.User)
 	_ = os.Setenv("SSH_NAME", by.Name)

@@ -1,6 +1,7 @@
 package install
 
 import (
+	_ "embed" // the unit
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,28 +23,10 @@ Defaults!` + Program + ` !requiretty
 // gain privileges: all of systemd's settings that imply NoNewPrivileges for a service
 // with a user (ProtectKernelModules, RestrictRealtime, SystemCallFilter and their like)
 // would cut it off from the address map, and nginx's test writes beside nginx's main
-// file, so /etc stays writable to root.
-const unitText = `# ` + marker + `.
-[Unit]
-Description=dokku-agent: keeps traffic and containers together
-Documentation=https://github.com/dokku-push/dokku-push
-After=network.target docker.service nginx.service
-Wants=docker.service
-
-[Service]
-User=` + User + `
-Group=` + User + `
-Environment=DOKKU_ROOT=/home/dokku DOKKU_LIB_ROOT=/var/lib/dokku
-ExecStart=` + Program + ` watch
-Restart=always
-RestartSec=2
-UMask=0022
-PrivateTmp=yes
-ProtectControlGroups=yes
-
-[Install]
-WantedBy=multi-user.target
-`
+// file, so /etc stays writable to root. The package dokku-agent brings the same file.
+//
+//go:embed dokku-agent.service
+var unitText string
 
 // sudoers is checked by visudo before it is live: a broken file there locks everybody out.
 func (i *installer) sudoers() error {

@@ -217,10 +217,10 @@ func (s *Server) promote(w http.ResponseWriter, r *http.Request, app string) {
 		err = api.Errorf(api.Usage, "promote", "%s cannot be promoted to itself", app)
 	}
 	if err == nil {
-		err = s.Host.Exists(body.From)
+		err = s.Host.May(r.Context(), s.By, body.From, "apps:report", body.From)
 	}
 	if err == nil {
-		err = s.Host.May(r.Context(), s.By, body.From, "apps:report", body.From)
+		err = s.Host.Exists(body.From)
 	}
 	if err != nil {
 		refuse(w, statusOf(err), err)

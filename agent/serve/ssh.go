@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/dokku-push/dokku-push/agent"
 )
 
 // SSH is the ssh server of an embedded host: public keys of an authorized_keys file,
@@ -27,8 +29,12 @@ type SSH struct {
 	Env  []string
 }
 
-// Key is one line of authorized_keys: its name and its fingerprint.
-type Key struct{ Name, Fingerprint string }
+// Key is one line of authorized_keys, or a certificate that one trusts.
+type Key struct {
+	Name, Fingerprint string
+	Apps              string // that a certificate is for, with blanks between them
+	Forced            string // the one command that it may call; empty: what is asked for
+}
 
 // Serve accepts connections until ctx ends, and then waits for the running ones.
 func (s *SSH) Serve(ctx context.Context, listener net.Listener) error {
@@ -39,7 +45,7 @@ func (s *SSH) Serve(ctx context.Context, listener net.Listener) error {
 			if !ok {
 				return nil, errors.New("this key is not known here")
 			}
-			return &ssh.Permissions{Extensions: map[string]string{"name": known.Name, "fingerprint": known.Fingerprint}}, nil
+			return &ssh.Permissions{Extensions: map[string]string{"name": known.Name, "fingerprint": known.Fingerprint, "apps": known.Apps, "forced": known.Forced}}, nil
 		},
 	}
 	config.AddHostKey(s.HostKey)
@@ -126,9 +132,12 @@ func (s *SSH) session(ctx, host context.Context, server *ssh.ServerConn, channel
 // hang-up would; a deploy has a session of its own and is not in it. When the host ends,
 // it is ended whether it minds a hang-up or not.
 func (s *SSH) exec(ctx, host context.Context, server *ssh.ServerConn, channel ssh.Channel, command string) int {
+	if forced := server.Permissions.Extensions["forced"]; forced != "" {
+		command = forced
+	}
 	cmd := exec.Command(s.Argv[0], s.Argv[1:]...)
 	cmd.Env = append(append([]string(nil), s.Env...),
-		"SSH_ORIGINAL_COMMAND="+command, "NAME="+server.Permissions.Extensions["name"],
+		"SSH_ORIGINAL_COMMAND="+command, "NAME="+server.Permissions.Extensions["name"], agent.AppsVariable+"="+server.Permissions.Extensions["apps"],
 		"FINGERPRINT="+server.Permissions.Extensions["fingerprint"], "USER=dokku",
 		"SSH_CONNECTION="+connectionText(server))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -19,6 +19,7 @@ import (
 	"github.com/dokku-push/dokku-push/agent/keys"
 	"github.com/dokku-push/dokku-push/agent/nft"
 	"github.com/dokku-push/dokku-push/agent/nginx"
+	"github.com/dokku-push/dokku-push/agent/oidc"
 	"github.com/dokku-push/dokku-push/agent/serve"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
@@ -262,9 +263,18 @@ func (p *program) sshServer(e embedded, places agent.Places) (*serve.SSH, string
 	if err != nil {
 		return nil, "", fmt.Errorf("find the agent's program: %w", err)
 	}
+	desk := oidc.At(places)
 	find := func(key ssh.PublicKey) (serve.Key, bool) {
+		if certificate, is := key.(*ssh.Certificate); is {
+			by, ok := desk.Accepts(certificate, file)
+			return serve.Key{Name: by.Name, Fingerprint: by.Fingerprint, Apps: by.Apps}, ok
+		}
 		found, ok := file.Find(key)
-		return serve.Key{Name: found.Name, Fingerprint: found.Fingerprint}, ok
+		known := serve.Key{Name: found.Name, Fingerprint: found.Fingerprint}
+		if oidc.IsDoor(key) {
+			known.Forced = api.AuthCommand
+		}
+		return known, ok
 	}
 	return &serve.SSH{HostKey: host, Keys: find, Argv: []string{self, "dokku"}, Env: os.Environ()}, clientFile, nil
 }

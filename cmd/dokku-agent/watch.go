@@ -182,7 +182,7 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	if err != nil {
 		return fmt.Errorf("list the apps: %w", err)
 	}
-	failures := make([]error, len(apps)+2)
+	failures := make([]error, len(apps)+3)
 	failures[len(apps)] = parts.host.Ensure(ctx)
 	var wait sync.WaitGroup
 	places := make(chan struct{}, watchMends)
@@ -196,6 +196,9 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 		})
 	}
 	wait.Wait()
+	if _, err := parts.host.ExpireReviews(ctx, "", time.Now(), agent.Caller{Name: "watch"}); err != nil {
+		failures[len(apps)+2] = fmt.Errorf("remove the expired review apps: %w", err)
+	}
 	if _, err := parts.store.Sweep(24 * time.Hour); err != nil {
 		failures[len(apps)+1] = fmt.Errorf("sweep the store: %w", err)
 	}

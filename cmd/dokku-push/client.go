@@ -44,7 +44,10 @@ type client struct {
 	layout    string // build: folder for an OCI layout
 	first     firstFlags
 	server    serverFlags
+	audience  string // auth: what the token is to be for
+	pull      reviewing
 	plain     []string // import: config keys whose values are no secrets
+	manual    bool     // help: as a manual page
 	in        io.Reader
 	out       io.Writer
 	err       io.Writer
@@ -64,7 +67,7 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 		}
 	}
 	flags := c.command.set(c)
-	asked := flags.BoolP("help", "h", false, "print this")
+	asked := helpFlag(flags)
 	if c.command.name == "run" {
 		flags.SetInterspersed(false)
 	}
@@ -82,7 +85,7 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	if most := c.command.most; most != anyNumber && len(c.args) > most {
 		return nil, api.Errorf(api.Usage, "", "%s takes %s, not %q", c.command.name, orNothing(c.command.args), c.args).WithHint("dokku-push help %s", c.command.name)
 	}
-	if !slices.Contains([]string{"auto", "plain", "json", "github"}, c.logFormat) {
+	if !slices.Contains(logFormats(), c.logFormat) {
 		return nil, api.Errorf(api.Usage, "", "--log-format is github, auto, plain or json, not %q", c.logFormat)
 	}
 	c.options.Flags, c.options.Variables = given(flags)
@@ -180,8 +183,8 @@ func (c *client) renderer() report.Renderer {
 	if c.story.github != nil {
 		return open{c.story.github}
 	}
-	if width, ok := c.terminal(); ok {
-		return report.Terminal(c.err, width)
+	if size, ok := c.terminal(); ok {
+		return report.Terminal(c.err, size)
 	}
 	return report.Plain(c.err)
 }

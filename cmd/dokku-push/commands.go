@@ -13,6 +13,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/report"
 	"github.com/dokku-push/dokku-push/remote"
 )
 
@@ -216,7 +217,13 @@ func (c *client) remoteCommand(ctx context.Context, command string, args []strin
 			in = nil // a terminal is not sent: there is no pty on the other side
 		}
 	}
-	exit, err := connection.Conn.Run(ctx, append([]string{command, app}, args...), in, c.out, c.err, remote.RunOptions{})
+	out := c.out
+	if command == "logs" && c.story.github != nil { // what a command prints is data; a log is for people
+		inert := report.Inert(c.out)
+		defer inert.Close()
+		out = inert
+	}
+	exit, err := connection.Conn.Run(ctx, append([]string{command, app}, args...), in, out, c.err, remote.RunOptions{})
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/testkit"
 )
 
 // TestRenderer: a terminal is drawn on only when there is one, and nobody said otherwise.
 func TestRenderer(t *testing.T) {
-	terminal := pty(t)
+	_, terminal := testkit.PTY(t, 80, 24)
 	file, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -47,25 +50,28 @@ func TestRenderer(t *testing.T) {
 	}
 }
 
-// pty is a terminal that nobody looks at.
-func pty(t *testing.T) *os.File {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
+// TestRendererFollowsTheTerminal: the lines that move fit the window, also after somebody
+// has made it another size.
+func TestRendererFollowsTheTerminal(t *testing.T) {
+	for name, value := range map[string]string{"NO_COLOR": "", "CI": "", "TERM": "xterm"} {
+		t.Setenv(name, value)
 	}
-	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
+	screen, terminal := testkit.PTY(t, 70, 24)
+	renderer := (&client{logFormat: "auto", out: &bytes.Buffer{}, err: terminal}).renderer()
+	defer renderer.Close()
+	lines := bufio.NewReader(screen)
+	for _, columns := range []uint16{70, 30, 200} {
+		testkit.Resize(t, terminal, columns, 24)
+		renderer.Event(api.Event{Type: api.EventProgress, Progress: &api.Progress{Name: "a", Done: 1, Total: 2, Note: strings.Repeat("x", 150)}})
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := strings.LastIndex(line, "\x1b[J"); at >= 0 {
+			line = line[at+len("\x1b[J"):]
+		}
+		if got, want := len(strings.TrimRight(line, "\r\n")), min(int(columns)-1, 199); got > want || got < want-30 {
+			t.Errorf("on %d columns a line has %d: %q", columns, got, line)
+		}
 	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { terminal.Close() })
-	return terminal
 }

@@ -192,20 +192,23 @@ func (c *client) severalRenderer(members []push.Member) report.Renderer {
 	if c.story.github != nil {
 		return open{c.story.github}
 	}
-	if width, ok := c.terminal(); ok {
-		return report.SeveralTerminal(c.err, width, names)
+	if size, ok := c.terminal(); ok {
+		return report.SeveralTerminal(c.err, size, names)
 	}
 	return report.SeveralPlain(c.err, names)
 }
 
-// terminal is the width of the terminal that the story is told on, if it may be drawn on.
-func (c *client) terminal() (width int, ok bool) {
+// terminal is the size of the terminal that the story is told on, if it may be drawn on.
+func (c *client) terminal() (size report.Size, ok bool) {
 	file, isFile := c.err.(*os.File)
 	if c.logFormat != "auto" || !isFile || os.Getenv("CI") != "" || os.Getenv("TERM") == "dumb" || os.Getenv("NO_COLOR") != "" {
-		return 0, false
+		return nil, false
 	}
-	width, _, err := term.GetSize(int(file.Fd()))
-	return width, err == nil
+	size = func() (columns, lines int) {
+		columns, lines, _ = term.GetSize(int(file.Fd())) // 0, 0 where it cannot be known
+		return columns, lines
+	}
+	return size, term.IsTerminal(int(file.Fd()))
 }
 
 // apps are the app blocks that check and config explain go through: that of --app, or all.

@@ -41,16 +41,19 @@ func table() []command {
 		{"status", "", "what runs, and what became of the last request", 0, with(hostFlags), (*client).status},
 		{"releases", "", "the releases, oldest first", 0, with(hostFlags), (*client).releases},
 		{"rollback", "[vN]", "back to the last other image, or to vN, with its env and formation", 1, with(hostFlags, waitFlag, resultFlags), (*client).rollback},
+		{"review", "up|down|gc|list [DIR]", "a review app of the app, named by its branch: make it and push DIR to it, remove it, remove what has expired, list them", 2, with(hostFlags, buildFlags, signFlags, waitFlag, resultFlags, reviewFlags), (*client).review},
 		{"promote", "FROM TO", "run the image of the app FROM under the settings of the app TO", 2, with(hostFlags, waitFlag, signFlags, resultFlags), (*client).promote},
 		{"drift", "", "what differs between the current release and what runs; exit 2 if anything does", 0, with(hostFlags, formatFlag), (*client).drift},
 		{"doctor", "", "whether the host is ready for deploys; exit 78 if not", 0, with(hostFlags, formatFlag), (*client).doctor},
 		{"logs", "[-- ARGS]", "the app's output; -t follows it", anyNumber, with(hostFlags, tailFlag), (*client).logs},
 		{"run", "-- COMMAND", "a command in a new container of the current release", anyNumber, with(hostFlags), (*client).runOnce},
 		{"host", "apply [FILE]", "make hosts what the server blocks of FILE (default dokku.hcl) say; --plan only looks", 2, with(hostFlags, serverBlockFlags), (*client).host},
+		{"auth", "github [APP ...]", "trade the CI job's token for an ssh certificate that deploys APP (default: this one) for some minutes: docs/ci-oidc.md", anyNumber, with(hostFlags, authFlags), (*client).auth},
 		{"plugin", "new NAME [DIR]", "write the skeleton of a plugin for Dokku, with a test of its own", 3, with(forceFlag), local((*client).plugin)},
 		{"schema", "[NAME]", "the JSON Schema of dokku.hcl.json (manifest) or of a kind of JSON output", 1, nil, local((*client).schema)},
+		{"completion", "bash|zsh|fish", "write what makes a shell complete commands and flags", 1, nil, local((*client).completion)},
 		{"version", "", "the program's version", 0, nil, local((*client).version)},
-		{"help", "[COMMAND]", "this, or a command's flags", 1, nil, local((*client).help)},
+		{"help", "[COMMAND]", "this, or a command's flags", 1, with(manFlag), local((*client).help)},
 	}
 }
 
@@ -180,7 +183,15 @@ func (c *client) help() error {
 		if !known {
 			return unknownCommand(c.args[0])
 		}
+		if c.manual {
+			_, err := io.WriteString(c.out, row.man())
+			return err
+		}
 		_, err := fmt.Fprintf(c.out, "Usage: dokku-push %s [flags] %s\n\n%s\n\n%s", row.name, row.args, row.about, row.set(&client{}).FlagUsages())
+		return err
+	}
+	if c.manual {
+		_, err := io.WriteString(c.out, manProgram())
 		return err
 	}
 	var commands, codes strings.Builder
@@ -196,6 +207,9 @@ func (c *client) help() error {
 	_, err := io.WriteString(c.out, fmt.Sprintf(helpText, commands.String(), common.FlagUsages(), codes.String(), variables))
 	return err
 }
+
+// helpFlag is a flag of every command.
+func helpFlag(flags *pflag.FlagSet) *bool { return flags.BoolP("help", "h", false, "print this") }
 
 // set makes the flags of a command.
 func (row command) set(c *client) *pflag.FlagSet {

@@ -27,7 +27,7 @@ const (
 	engineAPI = "github.com/moby/moby/"
 )
 
-var adapters = []string{"agent/docker", "agent/nginx", "agent/nft", "agent/state", "agent/store", "agent/keys", "agent/checks", "agent/sshsig"}
+var adapters = []string{"agent/docker", "agent/nginx", "agent/nft", "agent/state", "agent/store", "agent/keys", "agent/checks", "agent/sshsig", "agent/oidc"}
 
 // table is the whole house. A package that is not in it fails the test.
 var table = map[string]rule{
@@ -54,8 +54,9 @@ var table = map[string]rule{
 	"agent/nginx":     {ours: []string{"agent", "agent/sigil", "api", "internal/..."}, modules: []string{"github.com/pmezard/go-difflib"}},
 	"agent/nft":       {ours: []string{"agent", "api", "internal/..."}, modules: []string{"github.com/google/nftables", "github.com/vishvananda/", "github.com/mdlayher/", "golang.org/x/sys"}},
 	"agent/sshsig":    {ours: []string{"agent", "api"}, modules: []string{"golang.org/x/crypto/", "github.com/hiddeco/sshsig"}},
+	"agent/oidc":      {ours: []string{"agent", "agent/keys", "api", "internal/..."}, modules: []string{"golang.org/x/crypto/", "github.com/golang-jwt/jwt/v5"}},
 	"agent/state":     {ours: []string{"agent", "api", "internal/..."}, modules: []string{"golang.org/x/sys"}},
-	"agent/store":     {ours: []string{"agent", "api", "internal/..."}, modules: []string{ggcr, "golang.org/x/sys"}},
+	"agent/store":     {ours: []string{"agent", "agent/archive", "api", "internal/..."}, modules: []string{ggcr, "golang.org/x/sys"}},
 	"agent/checks":    {ours: []string{"agent", "api", "manifest", "triggers", "internal/..."}},
 	"agent/cron":      {ours: []string{"agent", "api", "manifest"}},
 	"agent/keys":      {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
@@ -73,7 +74,7 @@ var table = map[string]rule{
 	"cmd/dokku-push":  {ours: []string{"push", "push/...", "remote", "build", "build/...", "manifest", "triggers", "api", "internal/..."}, modules: []string{"github.com/spf13/pflag", "golang.org/x/term", ggcr}},
 	"cmd/dokku-agent": {ours: []string{"agent", "agent/...", "triggers", "triggers/...", "manifest", "api", "internal/..."}, modules: []string{"github.com/spf13/pflag", "golang.org/x/crypto/"}},
 
-	"internal/run":        {modules: []string{"golang.org/x/sys"}},
+	"internal/run":        {modules: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/atomicfile": {modules: []string{"golang.org/x/sys"}},
 	"internal/dirlock":    {},
 	"internal/redact":     {},

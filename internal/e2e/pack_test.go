@@ -14,7 +14,13 @@ import (
 // packApp is a copy of the sample that buildpacks build, with its caches removed at the end.
 func packApp(t *testing.T, h *testkit.Host) (dir, app string) {
 	t.Helper()
-	dir, app = testkit.CopyApp(t, "cnb"), h.App(t, "cnb")
+	return packed(t, h, "cnb")
+}
+
+// packed is packApp for any of the samples.
+func packed(t *testing.T, h *testkit.Host, sample string) (dir, app string) {
+	t.Helper()
+	dir, app = testkit.CopyApp(t, sample), h.App(t, sample)
 	t.Cleanup(func() {
 		for _, volume := range strings.Fields(docker(t, "volume", "ls", "--quiet", "--filter", "name=dokku-push-"+app)) {
 			_ = exec.Command("docker", "volume", "rm", "--force", volume).Run() // a container may have it still

@@ -88,6 +88,7 @@ func realHost(t *testing.T) {
 	pushThroughSSHD(t, bin, sshd, key, port)
 	pushByGit(t, bin, sshd, key, port)
 	noShell(t, sshd, key)
+	byToken(t, bin, sshd, key)
 	rootsPlugins(t, sshd, key)
 	hostMade(t, bin, sshd, key)
 	watches(t)

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 // defaultGrace is between SIGTERM and SIGKILL when nothing else is said.
@@ -152,11 +152,7 @@ func isFile(r io.Reader) bool {
 
 func isTerminal(r io.Reader) bool {
 	file, ok := r.(interface{ Fd() uintptr })
-	if !ok {
-		return false
-	}
-	_, err := unix.IoctlGetTermios(int(file.Fd()), unix.TCGETS)
-	return err == nil
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func (c *Cmd) outputs() (stdout, stderr io.Writer) {

@@ -20,6 +20,8 @@ func CopyApp(t testing.TB, name string) (dir string) {
 		Python(t)
 	case "cnb":
 		Buildpacks(t)
+	case "cnbgo", "cnbpython":
+		Languages(t)
 	case "site":
 	default:
 		Busybox(t)

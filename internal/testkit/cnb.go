@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +25,29 @@ const (
 	lifecycleVersion = "0.21.0" // of testdata/lifecycle/go.mod
 )
 
-// The buildpack of the tests' builder, testdata/buildpacks/hello.
-const helloBuildpack, helloVersion = "dokku-push/hello", "1.0.0"
+// buildpack is one of testdata/buildpacks, by its folder.
+type buildpack string
+
+const buildpackVersion = "1.0.0" // of each of them
+
+func (b buildpack) id() string { return "dokku-push/" + string(b) }
+
+func (b buildpack) dir(t testing.TB) string {
+	return filepath.Join(Root(t), "testdata", "buildpacks", string(b))
+}
+
+// order is which buildpacks a builder tries: the first group that wants an app builds it.
+type order [][]buildpack
+
+// each are the buildpacks of all groups, each once.
+func (o order) each() (all []buildpack) {
+	for _, one := range slices.Concat(o...) {
+		if !slices.Contains(all, one) {
+			all = append(all, one)
+		}
+	}
+	return all
+}
 
 // CNB is a builder image for Cloud Native Buildpacks and the run image of what it builds.
 type CNB struct{ Builder, Run string }
@@ -45,22 +67,23 @@ func Buildpacks(t testing.TB) CNB {
 			return files.close()
 		},
 	}
-	buildpack := filepath.Join(Root(t), "testdata", "buildpacks", "hello")
+	groups := order{{"hello"}}
 	builder := base{
-		name: "cnb-builder", recipe: recipe(cnbRecipe, program.recipe(), lifecycleSource(t), folderHash(t, buildpack)),
-		env:    []string{fmt.Sprintf("CNB_USER_ID=%d", cnbUser), fmt.Sprintf("CNB_GROUP_ID=%d", cnbUser)},
-		config: func(config *v1.Config) { configureBuilder(t, config) },
+		name: "cnb-builder", recipe: recipe(cnbRecipe, program.recipe(), lifecycleSource(t), folderHash(t, buildpack("hello").dir(t))),
+		env:    cnbEnv(),
+		config: func(config *v1.Config) { configureBuilder(t, config, groups, run.name) },
 		write: func(t testing.TB, out io.Writer) error {
-			lifecycle := compileLifecycle(t)
 			files := newTree(out)
 			program.fill(files)
-			if err := builderFiles(files, lifecycle, buildpack); err != nil {
-				return err
-			}
-			return files.close()
+			return builderFiles(t, files, groups, run.name)
 		},
 	}
 	return CNB{Run: run.load(t), Builder: builder.load(t)}
+}
+
+// cnbEnv says as whom buildpacks run.
+func cnbEnv() []string {
+	return []string{fmt.Sprintf("CNB_USER_ID=%d", cnbUser), fmt.Sprintf("CNB_GROUP_ID=%d", cnbUser)}
 }
 
 // lifecycleSource identifies what the lifecycle is compiled from.
@@ -101,8 +124,9 @@ func compileLifecycle(t testing.TB) (dir string) {
 	return dir
 }
 
-// builderFiles writes what the platform specification asks of a builder.
-func builderFiles(files *tree, lifecycle, buildpack string) error {
+// builderFiles writes what the platform specification asks of a builder, and closes the tar.
+func builderFiles(t testing.TB, files *tree, groups order, run string) error {
+	lifecycle := compileLifecycle(t)
 	for _, dir := range []string{"cnb", "cnb/lifecycle", "cnb/build-config", "cnb/build-config/env", "cnb/buildpacks", "platform", "platform/env"} {
 		files.dir(dir, 0o755)
 	}
@@ -119,13 +143,30 @@ func builderFiles(files *tree, lifecycle, buildpack string) error {
 	for _, phase := range []string{"analyzer", "builder", "creator", "detector", "exporter", "extender", "rebaser", "restorer"} {
 		files.link("cnb/lifecycle/"+phase, "lifecycle")
 	}
-	files.file("cnb/order.toml", 0o644, fmt.Appendf(nil, "[[order]]\n[[order.group]]\nid = %q\nversion = %q\n", helloBuildpack, helloVersion))
-	files.file("cnb/run.toml", 0o644, fmt.Appendf(nil, "[[images]]\nimage = %q\n", repository+"cnb-run:latest"))
-	files.file("cnb/stack.toml", 0o644, fmt.Appendf(nil, "[run-image]\nimage = %q\n", repository+"cnb-run:latest"))
-	root := path.Join("cnb/buildpacks", strings.ReplaceAll(helloBuildpack, "/", "_"))
+	var text string
+	for _, group := range groups {
+		text += "[[order]]\n"
+		for _, one := range group {
+			text += fmt.Sprintf("[[order.group]]\nid = %q\nversion = %q\n", one.id(), buildpackVersion)
+		}
+	}
+	files.file("cnb/order.toml", 0o644, []byte(text))
+	files.file("cnb/run.toml", 0o644, fmt.Appendf(nil, "[[images]]\nimage = %q\n", repository+run+":latest"))
+	files.file("cnb/stack.toml", 0o644, fmt.Appendf(nil, "[run-image]\nimage = %q\n", repository+run+":latest"))
+	for _, one := range groups.each() {
+		if err := one.fill(t, files); err != nil {
+			return err
+		}
+	}
+	return files.close()
+}
+
+// fill writes the buildpack where a builder has it.
+func (b buildpack) fill(t testing.TB, files *tree) error {
+	from, root := b.dir(t), path.Join("cnb/buildpacks", strings.ReplaceAll(b.id(), "/", "_"))
 	files.dir(root, 0o755)
-	root = path.Join(root, helloVersion)
-	return fs.WalkDir(os.DirFS(buildpack), ".", func(name string, entry fs.DirEntry, err error) error {
+	root = path.Join(root, buildpackVersion)
+	return fs.WalkDir(os.DirFS(from), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -133,7 +174,7 @@ func builderFiles(files *tree, lifecycle, buildpack string) error {
 			files.dir(path.Join(root, name), 0o755)
 			return nil
 		}
-		content, err := os.ReadFile(filepath.Join(buildpack, name))
+		content, err := os.ReadFile(filepath.Join(from, name))
 		if err != nil {
 			return err
 		}
@@ -147,7 +188,7 @@ func builderFiles(files *tree, lifecycle, buildpack string) error {
 }
 
 // configureBuilder writes the labels by which pack knows a builder.
-func configureBuilder(t testing.TB, config *v1.Config) {
+func configureBuilder(t testing.TB, config *v1.Config, groups order, runImage string) {
 	type module struct {
 		ID      string `json:"id"`
 		Version string `json:"version"`
@@ -159,24 +200,37 @@ func configureBuilder(t testing.TB, config *v1.Config) {
 	type image struct {
 		Image string `json:"image"`
 	}
-	hello := module{helloBuildpack, helloVersion}
+	var buildpacks []module
+	layers := map[string]any{}
+	for _, one := range groups.each() {
+		buildpacks = append(buildpacks, module{one.id(), buildpackVersion})
+		layers[one.id()] = map[string]any{buildpackVersion: map[string]any{"api": "0.10"}}
+	}
+	var tried []any
+	for _, group := range groups {
+		var modules []module
+		for _, one := range group {
+			modules = append(modules, module{one.id(), buildpackVersion})
+		}
+		tried = append(tried, map[string]any{"group": modules})
+	}
 	apis := map[string]versions{
 		"buildpack": {Supported: apiVersions(7, 12)},
 		"platform":  {Supported: apiVersions(7, 15)},
 	}
-	run := image{repository + "cnb-run:latest"}
+	run := image{repository + runImage + ":latest"}
 	config.User = fmt.Sprintf("%d:%d", cnbUser, cnbUser)
 	for label, value := range map[string]any{
 		"io.buildpacks.builder.metadata": map[string]any{
-			"buildpacks": []module{hello},
+			"buildpacks": buildpacks,
 			"stack":      map[string]any{"runImage": run},
 			"images":     []image{run},
 			"lifecycle": map[string]any{"version": lifecycleVersion, "apis": apis,
 				"api": map[string]string{"buildpack": "0.7", "platform": "0.7"}},
 			"createdBy": map[string]string{"name": "testkit", "version": cnbRecipe},
 		},
-		"io.buildpacks.buildpack.order":  []any{map[string]any{"group": []module{hello}}},
-		"io.buildpacks.buildpack.layers": map[string]any{hello.ID: map[string]any{hello.Version: map[string]any{"api": "0.10"}}},
+		"io.buildpacks.buildpack.order":  tried,
+		"io.buildpacks.buildpack.layers": layers,
 		"io.buildpacks.lifecycle.apis":   apis,
 	} {
 		text, err := json.Marshal(value)

@@ -27,10 +27,11 @@ const repository = "dokku-push-test/"
 const recipeLabel = "com.dokku-push-test.recipe"
 
 // base is a base image: its short name, what identifies its content, and how its
-// one layer is written as a tar.
+// own layer is written as a tar.
 type base struct {
 	name   string
 	recipe string
+	on     *base // whose layers lie under this one's; nil: none
 	env    []string
 	config func(*v1.Config) // what else the image says of itself; nil: nothing
 	write  func(t testing.TB, tar io.Writer) error
@@ -93,8 +94,6 @@ func (b base) loaded(engine *client.Client, ref string) bool {
 // as long as the tar is kept.
 func (b base) image(t testing.TB) v1.Image {
 	t.Helper()
-	layer, err := tarball.LayerFromFile(b.tar(t))
-	must(t, "read the base layer", err)
 	image := mutate.MediaType(empty.Image, types.DockerManifestSchema2)
 	image = mutate.ConfigMediaType(image, types.DockerConfigJSON)
 	config := &v1.ConfigFile{
@@ -110,15 +109,28 @@ func (b base) image(t testing.TB) v1.Image {
 	if b.config != nil {
 		b.config(&config.Config)
 	}
-	image, err = mutate.ConfigFile(image, config)
+	image, err := mutate.ConfigFile(image, config)
 	must(t, "configure the base image", err)
-	image, err = mutate.Append(image, mutate.Addendum{
+	image, err = mutate.Append(image, b.layers(t)...)
+	must(t, "assemble the base image", err)
+	return image
+}
+
+// layers are the image's, the lowest first. The caller holds b's lock.
+func (b base) layers(t testing.TB) (all []mutate.Addendum) {
+	t.Helper()
+	if b.on != nil {
+		unlock := lock(t, b.on.name)
+		all = b.on.layers(t)
+		unlock()
+	}
+	layer, err := tarball.LayerFromFile(b.tar(t))
+	must(t, "read the base layer", err)
+	return append(all, mutate.Addendum{
 		Layer:     layer,
 		History:   v1.History{CreatedBy: "testkit " + b.name},
 		MediaType: types.DockerLayer,
 	})
-	must(t, "assemble the base image", err)
-	return image
 }
 
 // tar is the file of the image's layer, written once per recipe; those of former

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 	"time"
 )
 
-const greeting = "Hello from goweb"
+// greeting is what it answers; the image may bring another.
+var greeting = cmp.Or(os.Getenv("GREETING"), "Hello from goweb")
 
 func main() {
 	process := "web"

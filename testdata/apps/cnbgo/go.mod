@@ -1,0 +1,3 @@
+module example.com/cnbgo
+
+go 1.26

@@ -1,0 +1,5 @@
+"""What the app depends on."""
+
+
+def hello(name):
+    return f"Hello from {name}"
