@@ -57,6 +57,21 @@ func Dockerfile(app *manifest.App) string {
 	return path.Join(said.Context, "Dockerfile")
 }
 
+// DefaultPackBuilder is the builder image of buildpacks where nothing names one.
+const DefaultPackBuilder = "heroku/builder:24"
+
+// PackBuilder is the image in which buildpacks build an app: dokku.hcl's, else
+// project.toml's, else the default.
+func PackBuilder(app *manifest.App) string {
+	switch {
+	case app.Build.Pack.Builder != "":
+		return app.Build.Pack.Builder
+	case app.Project != nil && app.Project.Builder != "":
+		return app.Project.Builder
+	}
+	return DefaultPackBuilder
+}
+
 // forBuildpacks says why buildpacks should build a tree: the project names some, or it is
 // written in a language that they know. Empty: neither.
 func forBuildpacks(app *manifest.App, fsys fs.FS) string {

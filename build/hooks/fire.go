@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,11 +104,45 @@ func (r *Room) Before(ctx context.Context, builder string, request *build.Reques
 	if err != nil {
 		return err
 	}
+	if builder == "pack" {
+		if err := r.builderImage(ctx, request); err != nil {
+			return err
+		}
+	}
 	args, err := r.arguments(ctx, kind)
 	if err != nil {
 		return err
 	}
 	return apply(args, builder, request, r.o.Output)
+}
+
+// builderImage asks the plugins for the image in which buildpacks build: one makes it from
+// the image so far, the other names it (PLUGIN-CONTRACT 4.4).
+func (r *Room) builderImage(ctx context.Context, request *build.Request) error {
+	if r.walk == nil {
+		return nil
+	}
+	image := build.PackBuilder(request.App)
+	former := image
+	for _, trigger := range [...]string{"builder-create-dokku-image", "builder-dokku-image"} {
+		answer, err := r.ask(ctx, trigger, sourceType("pack"), r.o.Name, r.tree(), image)
+		if err != nil {
+			return err
+		}
+		image = cmp.Or(strings.TrimSpace(answer), image)
+	}
+	if image == former {
+		return nil
+	}
+	if strings.ContainsAny(image, " \t\n") {
+		return api.Errorf(api.BuildFailed, "choose the builder image", "the trigger builder-dokku-image of a plugin says %q, which is no image", image).
+			WithHint("it prints the name of one image, and everything else on stderr")
+	}
+	app := *request.App
+	app.Build.Pack.Builder = image
+	request.App = &app
+	r.o.Output("a plugin has buildpacks build in " + image)
+	return nil
 }
 
 // arguments are docker's for the build: dokku.hcl's and the plugins'.

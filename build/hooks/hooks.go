@@ -60,7 +60,7 @@ type Host struct {
 
 // fired are the triggers of the build side, in the order in which they are fired.
 var fired = [...]string{"post-extract", "builder-detect", "pre-receive-app", "pre-build-buildpack", "pre-build-dockerfile", "pre-build",
-	"docker-args-build", "docker-args-process-build", "post-build-buildpack", "post-build-dockerfile", "post-build"}
+	"builder-create-dokku-image", "builder-dokku-image", "docker-args-build", "docker-args-process-build", "post-build-buildpack", "post-build-dockerfile", "post-build"}
 
 // Plugin is a plugin that was found.
 type Plugin struct {

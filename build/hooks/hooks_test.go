@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
 	"github.com/dokku-push/dokku-push/triggers"
 )
 
@@ -47,7 +48,8 @@ func TestTriggers(t *testing.T) {
 			"post-build-dockerfile [shop]", "post-build [dockerfile] [shop] [TREE]"}},
 		"buildpacks": {map[string]string{"go.mod": "module shop\n"}, []string{
 			"post-extract [shop] [TREE] [" + rev + "]", "builder-detect [shop] [TREE]", "pre-receive-app [shop] [pack] [TREE] [" + rev + "]",
-			"pre-build-buildpack [shop] [TREE]", "pre-build [pack] [shop] [TREE]", "docker-args-build [shop] [pack]", "docker-args-process-build [shop] [pack]",
+			"pre-build-buildpack [shop] [TREE]", "pre-build [pack] [shop] [TREE]",
+			"builder-create-dokku-image [pack] [shop] [TREE] [heroku/builder:24]", "builder-dokku-image [pack] [shop] [TREE] [heroku/builder:24]", "docker-args-build [shop] [pack]", "docker-args-process-build [shop] [pack]",
 			"post-build-buildpack [shop] [TREE]", "post-build [pack] [shop] [TREE]"}},
 		"plain files": {map[string]string{"dokku.hcl": "build {\n  builder = \"static\"\n}\n"}, []string{
 			"post-extract [shop] [TREE] [" + rev + "]", "builder-detect [shop] [TREE]", "pre-receive-app [shop] [dockerfile] [TREE] [" + rev + "]",
@@ -83,8 +85,7 @@ func TestCatalogue(t *testing.T) {
 		}
 	}
 	for _, one := range triggers.All() {
-		herokuish := strings.HasSuffix(one.Name, "dokku-image") // herokuish is not among our builders
-		if one.Side == triggers.Build && !herokuish && !slices.Contains(fired[:], one.Name) {
+		if one.Side == triggers.Build && !slices.Contains(fired[:], one.Name) {
 			t.Errorf("%s is of the build side, and never fired", one.Name)
 		}
 	}
@@ -137,7 +138,7 @@ func TestFailure(t *testing.T) {
 	for _, trigger := range fired {
 		t.Run(trigger, func(t *testing.T) {
 			files := map[string]string{"Dockerfile": "FROM scratch\n"}
-			if strings.HasSuffix(trigger, "-buildpack") {
+			if strings.HasSuffix(trigger, "-buildpack") || strings.HasSuffix(trigger, "dokku-image") {
 				files = map[string]string{"go.mod": "module shop\n"}
 			}
 			w := newWorld(t, files)
@@ -151,12 +152,47 @@ func TestFailure(t *testing.T) {
 			if want := "the plugin first failed in its trigger " + trigger + ": exit code 7"; !strings.Contains(problem.Error(), want) {
 				t.Errorf("it says %q, want %q", problem, want)
 			}
-			shown := !slices.Contains([]string{"builder-detect", "docker-args-build", "docker-args-process-build"}, trigger) // those answer on stdout
+			shown := !slices.Contains([]string{"builder-detect", "builder-create-dokku-image", "builder-dokku-image", "docker-args-build", "docker-args-process-build"}, trigger) // those answer on stdout
 			if shown != slices.Contains(w.printed, "no, because") {
 				t.Errorf("printed: %q", w.printed)
 			}
 			if got := w.record(); slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, trigger+" ") }) {
 				t.Errorf("the walk went on: %q", got)
+			}
+		})
+	}
+}
+
+// TestBuilderImage: plugins make and name the image in which buildpacks build; where none
+// does, it stays what the project says.
+func TestBuilderImage(t *testing.T) {
+	for name, test := range map[string]struct {
+		make, take string // scripts; empty: the plugin has none
+		want       string
+	}{
+		"named": {"", "echo \"named-from-$4\"", "named-from-example/builder"},
+		"made":  {"echo made-for-$2", "", "made-for-shop"},
+		"both":  {"echo made-for-$2", "echo \"named-from-$4\"", "named-from-made-for-shop"},
+		"none":  {"", ":", "example/builder"},
+		"prose": {"", "echo it is example/builder", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]string{"go.mod": "module shop\n", "dokku.hcl": "build {\n  pack {\n    builder = \"example/builder\"\n  }\n}\n"})
+			for trigger, script := range map[string]string{"builder-create-dokku-image": test.make, "builder-dokku-image": test.take} {
+				if script != "" {
+					w.plugin("base", trigger, "true\n"+script)
+				}
+			}
+			request, err := w.build()
+			if test.want == "" {
+				if problem := api.AsError(err); problem == nil || problem.Code != api.BuildFailed || !strings.Contains(problem.Error(), "no image") {
+					t.Errorf("an answer that is no image: %v", err)
+				}
+				return
+			}
+			must(t, err)
+			if got := build.PackBuilder(request.App); got != test.want {
+				t.Errorf("buildpacks build in %q, want %q", got, test.want)
 			}
 		})
 	}

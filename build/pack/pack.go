@@ -32,9 +32,6 @@ import (
 // Name is the builder's name in dokku.hcl and in the builder label.
 const Name = "pack"
 
-// DefaultImage is the builder image where nothing names one.
-const DefaultImage = "heroku/builder:24"
-
 // Builder builds with a Docker engine and a builder image.
 type Builder struct {
 	DockerHost string // as in dockerfile.Builder

@@ -54,7 +54,7 @@ func (b Builder) settle(request build.Request, said *story) (cnb.BuildOptions, e
 		said.Infof("buildpacks (%s): %s", buildpacks.from, strings.Join(buildpacks.buildpacks, ", "))
 	}
 	settings := cnb.BuildOptions{
-		Builder: builderOf(request), RunImage: request.App.Build.Pack.RunImage,
+		Builder: build.PackBuilder(request.App), RunImage: request.App.Build.Pack.RunImage,
 		AppPath: dir, RelativeBaseDir: request.Dir, ProjectDescriptorBaseDir: filepath.Join(request.Dir, request.App.Folder), ProjectDescriptor: descriptor,
 		Image: dockerfile.ImageName(request.Name), Buildpacks: buildpacks.buildpacks, Env: b.env(request),
 		PullPolicy: image.PullIfNotPresent,
@@ -65,18 +65,6 @@ func (b Builder) settle(request build.Request, said *story) (cnb.BuildOptions, e
 		ContainerConfig: cnb.ContainerConfig{Network: "bridge"},
 	}
 	return settings, b.keep(request, &settings, said)
-}
-
-// builderOf is the builder image: dokku.hcl's, else project.toml's, else the default.
-func builderOf(request build.Request) string {
-	app := request.App
-	switch {
-	case app.Build.Pack.Builder != "":
-		return app.Build.Pack.Builder
-	case app.Project != nil && app.Project.Builder != "":
-		return app.Project.Builder
-	}
-	return DefaultImage
 }
 
 // folderOf is the folder that the buildpacks see.
@@ -210,7 +198,7 @@ func socketOf(docker *client.Client) string {
 // builder image for the host's platform, since pack would ask all the same, and fail
 // without a network.
 func platform(ctx context.Context, docker *client.Client, request build.Request, said *story) string {
-	image := builderOf(request)
+	image := build.PackBuilder(request.App)
 	found, err := docker.ImageInspect(ctx, image)
 	if err == nil && found.Os == request.OS && found.Architecture == request.Arch {
 		said.Info("builder image " + image)

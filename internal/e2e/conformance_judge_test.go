@@ -200,11 +200,6 @@ func (c *conformance) judge() {
 	for name := range fired {
 		c.t.Errorf("%s was fired and is not in the catalogue", name)
 	}
-	for _, name := range pendingTriggers {
-		if _, known := triggers.Lookup(name); !known {
-			c.t.Errorf("%s is on the list of pending names and not in the catalogue", name)
-		}
-	}
 	_ = columns.Flush()
 	c.t.Logf("\n%s", table.String())
 	if text, err := os.ReadFile(c.log); err != nil || bytes.Contains(text, []byte("not to be seen")) {
@@ -214,7 +209,6 @@ func (c *conformance) judge() {
 
 // judgeOne looks at all calls of one trigger and says who made them.
 func (c *conformance) judgeOne(known triggers.Trigger, calls []record) (by string) {
-	pending := slices.Contains(pendingTriggers, known.Name)
 	agent := slices.DeleteFunc(slices.Clone(calls), func(one record) bool { return one.asked })
 	onlyAsked := slices.ContainsFunc(triggers.Core(), func(one triggers.Trigger) bool { return one.Name == known.Name }) ||
 		slices.Contains([]string{"domains-add", "service-list", "service-action", "user-auth-service"}, known.Name) // plugins fire these
@@ -223,10 +217,6 @@ func (c *conformance) judgeOne(known triggers.Trigger, calls []record) (by strin
 		c.t.Errorf("%s was fired %d times; the catalogue says that nobody fires it", known.Name, len(calls))
 	case known.Side == triggers.Never:
 		return "nobody"
-	case pending && len(calls) > 0:
-		c.t.Errorf("%s fires: take it off the list of pending names", known.Name)
-	case pending:
-		return "pending"
 	case len(calls) == 0, len(agent) == 0 && !onlyAsked:
 		c.t.Errorf("nothing fires %s: %s", known.Name, known.When)
 		return "nobody"
