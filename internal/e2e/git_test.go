@@ -257,8 +257,9 @@ func TestGitMeanwhile(t *testing.T) {
 	answers(t, h, app, "/", "Hello, world")
 }
 
-// TestGitProcfile: an old repository of Dokku's, with a Procfile and no word of this project,
-// is built by buildpacks in the builder that the host's config names.
+// TestGitProcfile: old repositories of Dokku's, with a Procfile and no word of this project,
+// are built by buildpacks in the builder that the host's config names: one with a buildpack
+// of its own, one in Go, one in Python.
 func TestGitProcfile(t *testing.T) {
 	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{Env: []string{"PATH=" + filepath.Dir(testkit.Binaries(t).Client) + ":" + os.Getenv("PATH")}})
@@ -278,6 +279,19 @@ func TestGitProcfile(t *testing.T) {
 		t.Errorf("buildpacks do not see the app's config:\n%s", said)
 	}
 	answers(t, h, app, "/", "Hello, buildpacks")
+
+	dokku(t, h, 0, "config:set", "--global", "DOKKU_CNB_BUILDER="+testkit.Languages(t).Builder)
+	for sample, greeting := range map[string]string{"cnbgo": "Hello from Go, first", "cnbpython": "Hello from Python, first"} {
+		dir, app := packed(t, h, sample)
+		for _, file := range []string{"project.toml", "app.json"} {
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := pushing(t, dir, h.SSH, h.HostKey, h.Key)
+		c.git("push", c.host+app, "main:master")
+		answers(t, h, app, "/", greeting)
+	}
 }
 
 // pushByGit is git push through Debian's sshd and the forced command, as the dokku user.
