@@ -49,9 +49,6 @@ func TestNewProcessGoesOn(t *testing.T) {
 	}
 	stop()
 	stored := arrived(t, s)
-	if stored < cutAt/2 {
-		t.Fatalf("only %d bytes were kept", stored)
-	}
 
 	var notes []string
 	second := &remote.Transfer{HTTP: server.Client(), Base: server.URL, StateDir: state, Host: "h",
@@ -75,8 +72,8 @@ func TestNewProcessGoesOn(t *testing.T) {
 	}
 }
 
-// arrived is how much of the one unfinished upload is on disk, once its writer
-// has noticed that nothing more comes.
+// arrived is how much of the unfinished upload of the layer is on disk, once its writer has
+// noticed that nothing more comes. The config's may have been cut off beside it.
 func arrived(t *testing.T, s *store.Store) int64 {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -84,16 +81,17 @@ func arrived(t *testing.T, s *store.Store) int64 {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(sums) != 1 {
-			continue
+		for _, sum := range sums {
+			info, err := os.Stat(strings.TrimSuffix(sum, ".sum"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if info.Size() >= cutAt/2 {
+				return info.Size()
+			}
 		}
-		info, err := os.Stat(strings.TrimSuffix(sums[0], ".sum"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return info.Size()
 	}
-	t.Fatal("the server did not notice the cut")
+	t.Fatalf("the server did not notice the cut: %v", tree(t, s.Dir))
 	return 0
 }
 
