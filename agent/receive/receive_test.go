@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -368,8 +369,9 @@ func daemon(t *testing.T, base string) (address string) {
 	port := listener.Addr().(*net.TCPAddr).Port
 	must(t, listener.Close())
 	serving := exec.Command("git", "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1", "--port="+strconv.Itoa(port), "--base-path="+base, base)
+	serving.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // git starts another program, which does the work
 	must(t, serving.Start())
-	t.Cleanup(func() { _ = serving.Process.Kill(); _ = serving.Wait() })
+	t.Cleanup(func() { _ = syscall.Kill(-serving.Process.Pid, syscall.SIGKILL); _ = serving.Wait() })
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			_ = conn.Close()
