@@ -7,13 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/outward"
 )
 
 // How long an archive may take to come, until its answer begins, and how often its address
@@ -70,7 +69,7 @@ func Fetch(ctx context.Context, address *url.URL, near bool) (io.ReadCloser, err
 	ctx, cancel := context.WithTimeoutCause(ctx, mostFetch, fmt.Errorf("it has not come within %s", mostFetch))
 	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	if !near {
-		dialer.Control = onlyAway
+		dialer.Control = outward.Only
 	}
 	client := &http.Client{CheckRedirect: ledOn,
 		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: mostAnswer, DisableKeepAlives: true, DisableCompression: true}}
@@ -116,18 +115,6 @@ func ledOn(next *http.Request, via []*http.Request) error {
 	}
 	if via[len(via)-1].URL.Scheme == "https" && next.URL.Scheme != "https" {
 		return errors.New("it led from https to http")
-	}
-	return nil
-}
-
-// onlyAway refuses a connection to this machine itself and to its link.
-func onlyAway(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := at.Addr().Unmap(); ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
-		return fmt.Errorf("%s is this host's own; nothing is fetched from there for somebody elsewhere", ip)
 	}
 	return nil
 }

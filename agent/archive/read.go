@@ -69,9 +69,12 @@ func (w *Whole) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// end refuses what stands behind an archive's end: another one, or anything but the zeros
-// that fill its last block.
-func (u *unpacker) end(rest io.Reader) error {
+// ErrBehind is what Ended returns when an archive is followed by something.
+var ErrBehind = errors.New("something stands behind its end")
+
+// Ended reads what stands behind an archive's end: another one, or anything but the zeros
+// that fill its last block, is ErrBehind; other errors are the reader's.
+func Ended(rest io.Reader) error {
 	buffer := make([]byte, 32<<10)
 	for most := 4 << 20; most > 0; {
 		n, err := rest.Read(buffer)
@@ -82,11 +85,23 @@ func (u *unpacker) end(rest io.Reader) error {
 			return nil
 		}
 		if err != nil {
-			return u.refuse("", "it is broken: %v", err)
+			return err
 		}
 		most -= n
 	}
-	return u.refuse("", "something stands behind its end")
+	return ErrBehind
+}
+
+// end refuses what stands behind an archive's end.
+func (u *unpacker) end(rest io.Reader) error {
+	switch err := Ended(rest); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrBehind):
+		return u.refuse("", "%v", err)
+	default:
+		return u.refuse("", "it is broken: %v", err)
+	}
 }
 
 // zipped keeps the archive in a file without a name, for its list of entries is at its end.

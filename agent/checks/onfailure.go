@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/internal/outward"
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
@@ -67,7 +66,7 @@ func (c *Checker) post(ctx context.Context, address, name string, failure error)
 	request.Header.Set("Content-Type", "application/json")
 	dialer := &net.Dialer{}
 	if !c.Near {
-		dialer.Control = onlyAway
+		dialer.Control = outward.Only
 	}
 	web := &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -88,17 +87,4 @@ func unwrapped(err error) error {
 		return inner.Unwrap()
 	}
 	return err
-}
-
-// onlyAway refuses a connection to this machine itself and to its link, where clouds
-// serve a machine's own credentials.
-func onlyAway(_, address string, _ syscall.RawConn) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	if ip := at.Addr().Unmap(); ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || ip.IsMulticast() {
-		return fmt.Errorf("%s is this host's own; a healthcheck's url leads to another one", ip)
-	}
-	return nil
 }

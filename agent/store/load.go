@@ -256,19 +256,12 @@ func (l *loading) letGo(manifest string) error {
 
 // end refuses what stands behind an archive's end, other than the zeros of its last block.
 func end(rest io.Reader) error {
-	buffer := make([]byte, 32<<10)
-	for most := 4 << 20; most > 0; {
-		n, err := rest.Read(buffer)
-		if strings.Trim(string(buffer[:n]), "\x00") != "" {
-			break
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return broken("", err)
-		}
-		most -= n
+	switch err := archive.Ended(rest); {
+	case err == nil:
+		return nil
+	case errors.Is(err, archive.ErrBehind):
+		return bad("", "%v", err)
+	default:
+		return broken("", err)
 	}
-	return bad("", "something stands behind its end")
 }

@@ -60,7 +60,7 @@ var table = map[string]rule{
 	"agent/checks":    {ours: []string{"agent", "api", "manifest", "triggers", "internal/..."}},
 	"agent/cron":      {ours: []string{"agent", "api", "manifest"}},
 	"agent/keys":      {ours: []string{"agent", "api", "triggers", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
-	"agent/archive":   {ours: []string{"api"}},
+	"agent/archive":   {ours: []string{"api", "internal/outward"}},
 	"agent/plugin":    {ours: []string{"agent", "agent/archive", "api", "triggers", "internal/..."}, modules: []string{"github.com/BurntSushi/toml"}},
 	"agent/doctor":    {ours: []string{"agent", "agent/plugin", "api", "internal/..."}, modules: []string{"golang.org/x/crypto/"}},
 	"agent/install":   {ours: append([]string{"agent", "api", "triggers", "internal/..."}, adapters...), modules: []string{"golang.org/x/crypto/"}},
@@ -77,6 +77,7 @@ var table = map[string]rule{
 	"internal/run":        {modules: []string{"golang.org/x/sys", "golang.org/x/term"}},
 	"internal/atomicfile": {modules: []string{"golang.org/x/sys"}},
 	"internal/dirlock":    {},
+	"internal/outward":    {},
 	"internal/redact":     {},
 }
 
