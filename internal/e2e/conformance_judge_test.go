@@ -142,7 +142,7 @@ func (c *conformance) meanings() map[string]func(string) bool {
 		"APP": apps, "OLD": apps, "NEW": apps, "SUBDOMAIN": apps, "CONTAINER_ID": form(`[0-9a-f]{64}`), "PROC_TYPE": form(`web|worker|`), "PORT": port, "IP": address,
 		"INTERNAL_PORT": port, "INTERNAL_IP_ADDRESS": address, "CONTAINER_INDEX": form(`[1-9]`), "IMAGE_TAG": tag, "SCHEDULER": form(`docker-local`),
 		"BUILDER": builder, "IMAGE_SOURCE_TYPE": builder, "SOURCECODE_WORK_DIR": folder, "TMP_WORK_DIR": folder, "REV": form(`[0-9a-f]{40}|`), "REFNAME": form(`refs/heads/.+`),
-		"IMAGE": form(`dokku/[a-z0-9-]+:latest`), "SOURCE_IMAGE": form(`dokku/[a-z0-9-]+:latest`), "TARGET_IMAGE": form(`dokku/[a-z0-9-]+:(kept|other)`),
+		"DOKKU_IMAGE": form(`dokku-push-test/cnb-builder:latest`), "IMAGE": form(`dokku/[a-z0-9-]+:latest`), "SOURCE_IMAGE": form(`dokku/[a-z0-9-]+:latest`), "TARGET_IMAGE": form(`dokku/[a-z0-9-]+:(kept|other)`),
 		"IMAGE_REPO": form(`dokku/[a-z0-9-]+`), "VHOST": form(`localhost`), "DOMAIN": form(`.+\..+`), "ACTION": form(`add|remove|set|clear|reset|enable|disable`),
 		"SSH_USER": form(`dokku|root`), "SSH_NAME": form(`admin|default`), "COMMAND": form(`.*`), "ARGS": form(`.+`), "PLUGIN": form(`guest`), "URL_TYPE": form(`urls?`),
 		"KEY=VALUE... or KEY": form(`(COLOUR=blue|TOKEN|SHAPE=round|SIZE=big|SIZE|EVERYWHERE=yes|NO_VHOST=[01]|ASKED=yes)`), "PHASE": form(`deploy|run`), "REMOVE": form(`true|false`),

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +16,17 @@ type seeded struct {
 	t        *testing.T
 	dir, app string
 	log      string // what the programs were called with that the scripts call
+}
+
+// sweep removes the containers without a name that some examples leave of the app's images.
+func (s *seeded) sweep() {
+	all := strings.Fields(docker(s.t, "ps", "--all", "--quiet"))
+	found, _ := exec.Command("docker", append([]string{"inspect", "--format", "{{.Id}} {{.Config.Image}}"}, all...)...).Output() // another test's may go meanwhile
+	for line := range strings.Lines(string(found)) {
+		if id, image, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(image, "dokku/"+s.app+":") {
+			_ = exec.Command("docker", "rm", "--force", id).Run()
+		}
+	}
 }
 
 // newSeeded has in its PATH what the examples expect on a host and what must not happen
@@ -31,6 +43,7 @@ func newSeeded(t *testing.T) *seeded {
 	}
 	h := testkit.Serve(t, testkit.ServeOptions{Env: []string{"PATH=" + bin + ":" + os.Getenv("PATH")}})
 	s := &seeded{Host: h, t: t, dir: testkit.CopyApp(t, "hello"), app: h.App(t, "seed"), log: log}
+	t.Cleanup(s.sweep)
 	command := strings.TrimPrefix(strings.Replace(say, "${0##*/} $*", "$*", 1), "#!/bin/sh\n")
 	for name, file := range map[string]string{"postgres": "commands", "hg-build": "commands"} {
 		plugin(t, h, name, map[string]string{file: "case $1 in " + name + "*) ;; *) exit 10 ;; esac\n" + command})
