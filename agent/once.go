@@ -86,15 +86,8 @@ func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems 
 	if once.Gone {
 		args = append([]string{"--rm"}, args...)
 	}
-	if once.Type == "" {
-		once.Type = "run"
-	}
-	if once.Name == "" {
-		random := make([]byte, 4)
-		if _, err := rand.Read(random); err != nil {
-			return "", "", err
-		}
-		once.Name = strconv.FormatUint(uint64(binary.BigEndian.Uint32(random)), 10)
+	if err := once.label(); err != nil {
+		return "", "", err
 	}
 	env := cloned(global.Env)
 	maps.Copy(env, settings.Env)
@@ -119,6 +112,23 @@ func (h *Host) prepareOnce(ctx context.Context, app string, once Once, problems 
 		return "", "", errors.Join(api.Errorf(api.Precondition, "run the trigger post-container-create", "%w", err), h.Containers.Remove(context.WithoutCancel(ctx), id))
 	}
 	return id, name, nil
+}
+
+// label gives a command what its container is called by, where it was given none: Dokku
+// draws a number.
+func (o *Once) label() error {
+	if o.Type == "" {
+		o.Type = "run"
+	}
+	if o.Name != "" {
+		return nil
+	}
+	random := make([]byte, 4)
+	if _, err := rand.Read(random); err != nil {
+		return fmt.Errorf("draw a number: %w", err)
+	}
+	o.Name = strconv.FormatUint(uint64(binary.BigEndian.Uint32(random)), 10)
+	return nil
 }
 
 // onceStart is what a command runs, or the process type of that name.

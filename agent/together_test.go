@@ -185,16 +185,8 @@ func TestProbes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := created(t)
-			for scope, properties := range map[string]map[string]string{app: test.properties, "--global": test.global} {
-				_, _, err := w.process(0).Change(scope, func(now *agent.Settings) error {
-					if now.Properties == nil {
-						now.Properties = map[string]string{}
-					}
-					maps.Copy(now.Properties, properties)
-					return nil
-				})
-				must(t, err)
-			}
+			w.set(t, app, test.properties)
+			w.set(t, "--global", test.global)
 			if test.tls {
 				certified(t, w)
 			}

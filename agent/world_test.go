@@ -83,6 +83,19 @@ func (w *world) clone(t *testing.T) *world {
 	return n
 }
 
+// set gives an app, or the host, properties beside those that it has.
+func (w *world) set(t *testing.T, scope string, properties map[string]string) {
+	t.Helper()
+	_, _, err := w.process(0).Change(scope, func(now *agent.Settings) error {
+		if now.Properties == nil {
+			now.Properties = map[string]string{}
+		}
+		maps.Copy(now.Properties, properties)
+		return nil
+	})
+	must(t, err)
+}
+
 func (w *world) places() agent.Places {
 	return agent.Places{Root: filepath.Join(w.dir, "root"), Lib: filepath.Join(w.dir, "lib"), Logs: filepath.Join(w.dir, "logs")}
 }

@@ -13,18 +13,21 @@ import (
 	"github.com/dokku-push/dokku-push/internal/testkit"
 )
 
-// commandLines collects the arguments of all processes until it is asked for them.
-func commandLines(t *testing.T) (seen func() []string) {
+// watchProcesses collects these files of all processes' folders in /proc, until seen is
+// called.
+func watchProcesses(t *testing.T, names ...string) (seen func() []string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	var all sync.Map
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for ctx.Err() == nil {
-			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, file := range files {
-				if line, err := os.ReadFile(file); err == nil { // else it has ended
-					all.Store(string(line), true)
+			processes, _ := filepath.Glob("/proc/[0-9]*")
+			for _, process := range processes {
+				for _, name := range names {
+					if text, err := os.ReadFile(filepath.Join(process, name)); err == nil { // else it has ended
+						all.Store(string(text), true)
+					}
 				}
 			}
 			time.Sleep(5 * time.Millisecond)
@@ -35,13 +38,13 @@ func commandLines(t *testing.T) (seen func() []string) {
 		wait.Wait()
 	}
 	t.Cleanup(end)
-	return func() (lines []string) {
+	return func() (texts []string) {
 		end()
-		all.Range(func(line, _ any) bool {
-			lines = append(lines, strings.ReplaceAll(line.(string), "\x00", " "))
+		all.Range(func(text, _ any) bool {
+			texts = append(texts, text.(string))
 			return true
 		})
-		return lines
+		return texts
 	}
 }
 
@@ -58,7 +61,7 @@ func TestActionSecrets(t *testing.T) {
 	log := filepath.Join(j.temp, "events.jsonl")
 	j.inputs["json_log"] = log
 	j.env = []string{"DATABASE_URL=postgres://" + canary + "/db"}
-	seen := commandLines(t)
+	seen := watchProcesses(t, "cmdline")
 	out := j.run(t)
 	arguments := seen()
 	if out.exit != 0 {
@@ -72,7 +75,7 @@ func TestActionSecrets(t *testing.T) {
 		"a layer": docker(t, "save", "dokku/"+app+":latest"), "events": h.Dokku(t, "events").Stdout}
 	agents := 0
 	for _, line := range arguments {
-		if strings.Contains(line, "dokku-agent deploy") {
+		if strings.Contains(strings.ReplaceAll(line, "\x00", " "), "dokku-agent deploy") {
 			agents++
 		}
 	}

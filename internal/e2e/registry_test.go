@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,9 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/dokku-push/dokku-push/internal/testkit"
 )
@@ -262,38 +259,16 @@ func noFile(t *testing.T, root string) {
 // seen is called.
 func watchArguments(t *testing.T) (seen func() string) {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	var all sync.Map
-	var wait sync.WaitGroup
-	wait.Go(func() {
-		for ctx.Err() == nil {
-			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-			for _, file := range files {
-				for _, file := range []string{file, filepath.Join(filepath.Dir(file), "environ")} {
-					if line, err := os.ReadFile(file); err == nil { // else it has ended
-						all.Store(string(line), true)
-					}
-				}
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	})
-	end := func() {
-		stop()
-		wait.Wait()
-	}
-	t.Cleanup(end)
+	watched := watchProcesses(t, "cmdline", "environ")
 	return func() string {
-		end()
 		var text strings.Builder
 		agents := 0
-		all.Range(func(line, _ any) bool {
-			if program, _, _ := strings.Cut(line.(string), "\x00"); strings.HasSuffix(program, "dokku-agent") {
+		for _, line := range watched() {
+			if program, _, _ := strings.Cut(line, "\x00"); strings.HasSuffix(program, "dokku-agent") {
 				agents++
 			}
 			fmt.Fprintln(&text, line)
-			return true
-		})
+		}
 		if agents < 2 {
 			t.Errorf("only %d command lines of agents were seen: the deploys were missed", agents)
 		}
