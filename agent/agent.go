@@ -157,6 +157,7 @@ type Container struct {
 	Restarts  int
 	Networks  []string // that it is in, by name
 	Network   string   // that it was created in: a name, or an engine's word: default, host, none, container:ID
+	Memory    int64    // limit in bytes, 0: none
 }
 
 // Exit is how a container ended.

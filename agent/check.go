@@ -89,7 +89,7 @@ func (r *run) checkOne(ctx context.Context, i *instance) error {
 		case <-time.After(exitTold):
 		}
 		return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Message: err.Error(), Cause: err,
-			Failure: r.Host.failure(i.label(), i.ID), Hint: "the former release still serves; mend the app or its healthchecks in app.json"}
+			Failure: r.Host.failure(i.label(), i.ID, 0), Hint: "the former release still serves; mend the app or its healthchecks in app.json"}
 	}
 }
 
@@ -110,11 +110,12 @@ func (r *run) exited(ctx context.Context, i instance, exit Exit) error {
 	if cause := context.Cause(ctx); exit.Err != nil && (cause == nil || errors.Is(cause, context.Canceled)) {
 		return fmt.Errorf("watch %s: %w", i.label(), exit.Err)
 	}
-	failure := r.Host.failure(i.label(), i.ID)
-	failure.ExitCode, failure.Running = exit.Code, false
-	if exit.Code == 0 {
-		failure.ExitCode = r.restartedCode(ctx, i.ID)
+	code := exit.Code
+	if code == 0 {
+		code = r.restartedCode(ctx, i.ID)
 	}
+	failure := r.Host.failure(i.label(), i.ID, code)
+	failure.Running = false
 	return &api.Error{Code: api.Unhealthy, Op: "check " + i.label(), Failure: failure,
 		Message: fmt.Sprintf("the container exited with code %d%s before it was ready", failure.ExitCode, oom(failure)),
 		Hint:    "run its command locally, or `dokku-push run` one in the current release"}

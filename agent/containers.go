@@ -362,21 +362,30 @@ const (
 	oomTold = 6   // looks at a killed container before its memory is believed innocent
 )
 
-// failure says what became of a container that was found wanting.
-func (h *Host) failure(label, id string) *api.Failure {
-	failure := &api.Failure{Container: label, LastLines: h.lastLines(id, 20)}
+// failure says what became of a container that was found wanting: it ended with code, or
+// with what the engine says where that is 0.
+func (h *Host) failure(label, id string, code int) *api.Failure {
+	failure := &api.Failure{Container: label, ExitCode: code, LastLines: h.lastLines(id, 20)}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	c, err := h.Containers.Inspect(ctx, id)
 	for range oomTold { // the engine hears of the kernel's kill a moment after the end
-		if err != nil || c.ExitCode != killed || c.OOMKilled {
+		if err != nil || c.ExitCode != killed || c.OOMKilled || c.Memory > 0 {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)
 		c, err = h.Containers.Inspect(ctx, id)
 	}
-	if err == nil {
-		failure.ExitCode, failure.OOMKilled, failure.Running = c.ExitCode, c.OOMKilled, c.Running
+	if err != nil {
+		return failure
 	}
+	failure.Running = c.Running && code == 0
+	if code == 0 {
+		failure.ExitCode = c.ExitCode
+	}
+	// Of a container whose cgroup is gone before the kernel's word is read, and of one that
+	// was restarted, the engine never tells. The agent has killed nobody yet: with a limit,
+	// it was the limit.
+	failure.OOMKilled = c.OOMKilled || failure.ExitCode == killed && c.Memory > 0
 	return failure
 }

@@ -187,7 +187,7 @@ func (c containers) Create(ctx context.Context, spec agent.ContainerSpec) (id st
 			name = spec.Labels["dokku_phase_script"]
 		}
 		one := agent.Container{ID: spec.Labels["com.dokku.app-name"] + "/" + spec.Labels["com.dokku-push.request"] + "/" + name, Name: spec.Name,
-			Image: spec.Image, Labels: spec.Labels, Status: "created"}
+			Image: spec.Image, Labels: spec.Labels, Status: "created", Memory: c.memory}
 		if err := c.taken(one.Name, ""); err != nil {
 			return err
 		}

@@ -52,7 +52,7 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 			WithHint("scripts need /bin/sh in the image")
 	}
 	if exit != 0 {
-		failure := r.Host.failure(phase, id)
+		failure := r.Host.failure(phase, id, exit)
 		remove()
 		return "", &api.Error{Code: api.ReleaseFailed, Op: "run " + phase, Failure: failure,
 			Message: fmt.Sprintf("it exited with code %d", exit), Hint: "its output is above; nothing was changed"}

@@ -220,6 +220,24 @@ func TestContainerExits(t *testing.T) {
 	}
 }
 
+// TestKilledAtItsLimit: the engine may never tell that the kernel killed a container for its
+// memory; one with a limit that SIGKILL ended is named so, one without is not.
+func TestKilledAtItsLimit(t *testing.T) {
+	t.Parallel()
+	base := deployed(t)
+	for limit, want := range map[int64]bool{0: false, 32 << 20: true} {
+		w := base.clone(t)
+		w.exited, w.memory = &agent.Exit{Code: 137}, limit
+		w.process(0).run(func(h *agent.Host) {
+			verdict, err := h.Apply(context.Background(), deploy(w, 2))
+			must(t, err)
+			if verdict.Error == nil || verdict.Error.Failure == nil || verdict.Error.Failure.ExitCode != 137 || verdict.Error.Failure.OOMKilled != want {
+				t.Errorf("with a limit of %d: %+v", limit, verdict.Error)
+			}
+		})
+	}
+}
+
 // TestHookFails: what fails after the commit is reported and takes nothing back.
 func TestHookFails(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,7 @@ type world struct {
 	exits      map[string]int    // of scripts, by their text
 	unhealthy  error
 	exited     *agent.Exit // of containers that do not stay up
+	memory     int64       // limit of every container, bytes
 	plugins    map[string]func(args []string) error
 	plugin     func(ctx context.Context, name string, streams agent.Streams) error // one that has every trigger
 }

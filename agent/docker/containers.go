@@ -49,7 +49,7 @@ func containerOf(from container.InspectResponse) agent.Container {
 		c.Networks = slices.Sorted(maps.Keys(from.NetworkSettings.Networks))
 	}
 	if from.HostConfig != nil {
-		c.Network = string(from.HostConfig.NetworkMode)
+		c.Network, c.Memory = string(from.HostConfig.NetworkMode), from.HostConfig.Memory
 	}
 	return c
 }
