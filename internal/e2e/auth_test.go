@@ -96,8 +96,7 @@ func TestAuthApp(t *testing.T) {
 	pushed(t, h.Push(t, dir, "--app", hidden))
 	plugin(t, h, "acl", map[string]string{"user-auth-app": `shift 2; for app; do case "$app" in hidden*) ;; *) echo "$app";; esac; done`})
 	testkit.Edit(t, dir, "www/cgi-bin/index.cgi", "Hello", "Hello again")
-	everything := []string{filepath.Join(h.Root, "lib"), filepath.Join(h.Root, "home")}
-	before := files(t, everything...)
+	before := state(t, h)
 	if push := h.Push(t, dir, "--app", hidden); push.Exit != 77 {
 		t.Errorf("a push to a hidden app: %+v", push)
 	}
@@ -121,7 +120,7 @@ func TestAuthApp(t *testing.T) {
 	}
 	refuses(t, h, 1, "Access denied", "apps:create", "hidden-and-new")
 	refuses(t, h, 1, "You haven't deployed any applications yet", "apps:list")
-	same(t, "refused requests changed the host", before, files(t, everything...))
+	same(t, "refused requests changed the host", before, state(t, h))
 	answers(t, h, hidden, "/", "Hello")
 	pushed(t, h.Push(t, dir, "--app", open))
 	answers(t, h, open, "/", "Hello again")

@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -69,6 +72,9 @@ func files(t *testing.T, dirs ...string) string {
 	var all strings.Builder
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) && path != dir {
+				return nil // gone since its folder was read
+			}
 			if err != nil || strings.HasSuffix(path, ".lock") {
 				return err
 			}
@@ -78,7 +84,7 @@ func files(t *testing.T, dirs ...string) string {
 			fmt.Fprintf(&all, "%s %s", path, entry.Type())
 			if entry.Type().IsRegular() {
 				text, err := os.ReadFile(path)
-				if err != nil {
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
 				fmt.Fprintf(&all, " %q", text)
@@ -101,10 +107,23 @@ func same(t *testing.T, what, before, after string) {
 	}
 }
 
-// state is the host's own files: what a refused command may not change.
+// state is the host's own files: what a refused command may not change. Retiring is what
+// a host still does after its answer: it has written what it writes.
 func state(t *testing.T, h *testkit.Host) string {
 	t.Helper()
-	return files(t, filepath.Join(h.Root, "home"), filepath.Join(h.Root, "lib"))
+	const retire = `\"step\":\"retire\",\"state\":\"`
+	read := func() string { return files(t, filepath.Join(h.Root, "home"), filepath.Join(h.Root, "lib")) }
+	former := read()
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
+		time.Sleep(100 * time.Millisecond)
+		now := read()
+		if now == former && strings.Count(now, retire+"begin") == strings.Count(now, retire+"done") {
+			return now
+		}
+		former = now
+	}
+	t.Fatalf("the files of the host do not settle:\n%s", former)
+	return ""
 }
 
 // docker runs the docker program and returns what it printed.
