@@ -29,6 +29,9 @@ const (
 	labelCommit  = "com.dokku-push.commit" // of an image that a request has committed
 )
 
+// upcoming stands behind the final name of a container until its release is committed.
+const upcoming = ".upcoming-"
+
 // ID tells this host's containers from those of another one on the same engine.
 func (h *Host) ID() string { return h.Config.ID }
 
@@ -284,7 +287,7 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	memory, cpus := limits(r.settings, i.Process)
 	runs := r.starts(i.Process)
 	spec := ContainerSpec{
-		Name: i.finalName(app) + ".upcoming-" + hex.EncodeToString(suffix), Image: r.image.ID,
+		Name: i.finalName(app) + upcoming + hex.EncodeToString(suffix), Image: r.image.ID,
 		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: slices.Concat(own, args, more),
 		Init: true, Restart: r.restartPolicy(), Memory: memory, NanoCPUs: cpus,
 	}

@@ -58,7 +58,7 @@ func (o observed) sort() (current map[string]Container, findings []api.DriftFind
 			findings = append(findings, differs(api.DriftExtra, c.Name, "it is there, "+c.Status, "the release has no "+i.label(), "docker rm -f %s", c.Name))
 		case retiring(o.app, c) && o.work.retiring:
 			// It waits for its last connections, and goes by itself.
-		case retiring(o.app, c), strings.HasPrefix(c.Name, i.finalName(o.app)+".upcoming-"):
+		case retiring(o.app, c), strings.HasPrefix(c.Name, i.finalName(o.app)+upcoming):
 			findings = append(findings, o.stale(c))
 		default:
 			findings = append(findings, o.unowned(c))

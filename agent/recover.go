@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -36,7 +37,31 @@ func (h *Host) Recover(ctx context.Context, app string) error {
 			}
 		}
 	}
-	return errors.Join(h.recoverLocked(ctx, app, ""), lock.Unlock())
+	err := h.recoverLocked(ctx, app, "")
+	if err == nil {
+		err = h.dropUpcoming(ctx, app)
+	}
+	return errors.Join(err, lock.Unlock())
+}
+
+// dropUpcoming removes what an engine has created so long after it was told not to that the
+// undo of its deploy could not see it. The caller holds the lock and has recovered: nobody
+// else's container has such a name now.
+func (h *Host) dropUpcoming(ctx context.Context, app string) error {
+	all, err := h.appContainers(ctx, app)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, c := range all {
+		if i, ok := instanceOf(c); ok && strings.HasPrefix(c.Name, i.finalName(app)+upcoming) {
+			failures = append(failures, ignoreNotFound(h.Containers.Remove(ctx, c.ID)))
+		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return fmt.Errorf("remove what a cancelled deploy of %s has left: %w", app, err)
+	}
+	return nil
 }
 
 // passing tells whether a holder of the lock has it for a moment only: the watch, who has
@@ -84,7 +109,9 @@ func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
 			return fmt.Errorf("read the journal of %s: %w", request, err)
 		}
 		begun, told := destroying(entries)
-		if begun {
+		if c, is := copyIn(request, entries); is {
+			begun, err = h.recoverCopy(ctx, app, c)
+		} else if begun {
 			err = h.goOn(ctx, app, told)
 		} else {
 			err = h.recoverOne(ctx, app, request, entries)

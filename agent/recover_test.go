@@ -196,3 +196,19 @@ func TestRecoverWaits(t *testing.T) {
 		})
 	}
 }
+
+// TestLateContainer: an engine may create a container long after its deploy was cancelled and
+// undone; the next round of the watch removes it, and nothing else.
+func TestLateContainer(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	before := observed(t, w)
+	late, err := w.find(app + ".web.1")
+	must(t, err)
+	late.ID, late.Name, late.Running, late.Status = "late", app+".web.1.upcoming-0123456789", false, "created"
+	w.containers[late.ID] = late
+	must(t, recoverApp(t, w, 0))
+	if diff := cmp.Diff(before, observed(t, w)); diff != "" {
+		t.Errorf("not as before (-before +recovered):\n%s", diff)
+	}
+}
