@@ -3,9 +3,15 @@ package nginx
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 )
+
+// readers is how many apps' files are read at the same time.
+const readers = 4
 
 // A test of the whole tree takes nginx longer the more sites there are (measured: 350 ms
 // of a deploy beside 1,000 apps), and the usual deploy changes no site. What nginx has
@@ -49,10 +55,22 @@ func (n *Nginx) asLoaded() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	for _, app := range apps {
-		if same, err := n.matches(app); err != nil || !same {
-			return false, err
-		}
+	// Beside a thousand apps the reading is what a deploy waits for.
+	var wait sync.WaitGroup
+	var other atomic.Bool
+	failures := make([]error, readers)
+	for part := range readers {
+		wait.Go(func() {
+			for i := part; i < len(apps) && !other.Load(); i += readers {
+				same, err := n.matches(apps[i])
+				if err != nil || !same {
+					failures[part] = err
+					other.Store(true)
+				}
+			}
+		})
 	}
-	return true, nil
+	wait.Wait()
+	err = errors.Join(failures...)
+	return err == nil && !other.Load(), err
 }
