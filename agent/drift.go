@@ -113,13 +113,14 @@ func (h *Host) lookQuietly(ctx context.Context, app string) (o observed, quiet b
 	return o, quiet, err
 }
 
-// quiet tells whether nobody is at the app. It is an error while the app is being deployed.
+// quiet tells whether nobody is at the app. It is an error while the app is being deployed,
+// up to the deploy's verdict.
 func (h *Host) quiet(app string) (bool, error) {
 	holder, err := h.Ledger.Holder(app)
 	if err != nil {
 		return false, fmt.Errorf("look at the deploy lock of %s: %w", app, err)
 	}
-	if holder == nil || holder.Request == "" {
+	if holder == nil || holder.Request == "" || h.passing(app, holder) {
 		return holder == nil, nil
 	}
 	return false, api.Errorf(api.Locked, opDrift, "%s is being deployed: %s", app, describeLock(holder)).WithHint("ask again when it is done")

@@ -57,6 +57,7 @@ func TestDriftNone(t *testing.T) {
 
 func TestDrift(t *testing.T) {
 	const web1 = 0
+	told := map[string]bool{api.DriftLeftover: true} // TestDriftCodes has that one
 	for name, test := range map[string]struct {
 		change func(o *observed)
 		want   []string // code and subject
@@ -123,6 +124,7 @@ func TestDrift(t *testing.T) {
 			found := o.drift()
 			var got []string
 			for _, f := range found {
+				told[f.Code] = true
 				got = append(got, f.Code+" "+f.Subject)
 				if f.Severity != api.SeverityOf(f.Code) || f.Found == "" || f.Expected == "" || f.Hint == "" {
 					t.Errorf("a finding is not complete: %+v", f)
@@ -140,9 +142,15 @@ func TestDrift(t *testing.T) {
 			}
 		})
 	}
+	for _, row := range api.DriftCodes() {
+		if !told[row.Code] {
+			t.Errorf("no case is told %s: %s", row.Code, row.Meaning)
+		}
+	}
 }
 
-// TestDriftCodes: each code is told by one of the cases above, but for leftovers.
+// TestDriftCodes: what is left of a removed app has the one code that no case above is told,
+// and no two codes are the same.
 func TestDriftCodes(t *testing.T) {
 	found := leftoverDrift([]Leftover{{"old", "file", "/x"}, {"old", "container", "old.web.1"}, {"old", "image", "dokku/old:v1"}})
 	for _, f := range found {
@@ -166,6 +174,8 @@ type heldLedger struct {
 }
 
 func (l heldLedger) Holder(string) (*api.Lock, error) { return l.holder, nil }
+
+func (heldLedger) ReadJournal(string, string, int) ([]Entry, error) { return nil, nil }
 
 // TestDriftWhileDeploying: there is nothing to compare with, and nobody is told that
 // something differs.

@@ -31,10 +31,10 @@ func (r *run) lock(ctx context.Context) (Unlocker, error) {
 		if lock != nil {
 			return lock, nil
 		}
-		if !time.Now().Before(deadline) && !short(other, r.started) {
+		if !time.Now().Before(deadline) && !r.Host.short(c.App, other, r.started) {
 			return nil, lockedBy(c.App, other)
 		}
-		if other != nil && other.Request != "" && other.Request != told {
+		if other != nil && other.Request != "" && other.Request != told && !r.Host.passing(c.App, other) {
 			told = other.Request
 			if err := r.outdo(*other); err != nil {
 				return nil, err
@@ -92,9 +92,10 @@ func (r *run) outdone() error {
 const shortAct = 10 * time.Second
 
 // short tells whether the lock is held by an act that is over in a moment: the watch, a
-// change of domains, a recovery. Nobody is refused for its sake.
-func short(holder *api.Lock, since time.Time) bool {
-	return (holder == nil || holder.Request == "") && time.Since(since) < shortAct
+// change of domains, a recovery, a deploy that has given its verdict and is about to go.
+// Nobody is refused for its sake.
+func (h *Host) short(app string, holder *api.Lock, since time.Time) bool {
+	return time.Since(since) < shortAct && (holder == nil || holder.Request == "" || h.passing(app, holder))
 }
 
 func lockedBy(app string, holder *api.Lock) *api.Error {
@@ -122,13 +123,13 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 	}
 	begun := time.Now()
 	deadline := begun.Add(wait)
+	there := h.Exists(app) == nil
 	for {
 		lock, other, err := h.Ledger.Lock(app, api.Lock{Key: by.Name, PID: ownPID(), Since: time.Now()})
 		if err != nil {
 			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
 		}
 		if lock != nil {
-			there := h.Exists(app) == nil
 			err := h.recoverLocked(ctx, app, "")
 			if err == nil && there && h.Exists(app) != nil {
 				err = removed(app)
@@ -141,7 +142,7 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 			}
 			return err
 		}
-		if !time.Now().Before(deadline) && !short(other, begun) {
+		if !time.Now().Before(deadline) && !h.short(app, other, begun) {
 			return lockedBy(app, other)
 		}
 		select {

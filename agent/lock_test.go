@@ -92,6 +92,12 @@ func TestLocked(t *testing.T) {
 			t.Errorf("it is not told %q: %v", word, refused.Error)
 		}
 	}
+	var now api.AppState
+	var err error
+	w.process(0).run(func(h *agent.Host) { now, err = h.State(context.Background(), app) })
+	if err != nil || now.Unfinished != "request-held" || now.Last == nil || now.Last.Request != "request-held" || now.Last.Verdict != nil {
+		t.Errorf("who was refused hides the deploy that runs: %q, %+v, %v", now.Unfinished, now.Last, err)
+	}
 	short := by(deploy(w, 3), "bob", "request-short")
 	short.LockWait = 300 * time.Millisecond
 	if got := <-begin(w, short, nil); api.Exit(got.Error) != 75 || got.took < short.LockWait {
@@ -205,4 +211,36 @@ func TestCancel(t *testing.T) {
 	if cancel("request-nobody") == nil {
 		t.Error("a request that nobody made was cancelled")
 	}
+}
+
+// TestVerdictGiven: a deploy keeps its lock for a moment after its verdict, in which who saw
+// that asks for the next thing: it waits, and is refused nothing.
+func TestVerdictGiven(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	w.process(0).run(func(h *agent.Host) {
+		for name, do := range map[string]func() error{
+			"deploy": func() error {
+				verdict, err := h.Apply(context.Background(), deploy(w, 2))
+				if verdict.Error != nil {
+					err = verdict.Error
+				}
+				return err
+			},
+			"stop":  func() error { return h.Stop(context.Background(), app, agent.Caller{Name: "alice"}) },
+			"drift": func() error { _, err := h.Drift(context.Background(), app); return err },
+		} {
+			lock, _, err := h.Ledger.Lock(app, api.Lock{Key: "alice", PID: 1, Request: "request-1", Since: time.Now()})
+			must(t, err)
+			gone := make(chan error)
+			go func() {
+				time.Sleep(200 * time.Millisecond)
+				gone <- lock.Unlock()
+			}()
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			must(t, <-gone)
+		}
+	})
 }

@@ -115,15 +115,30 @@ func (b *bench) nothingLeft(t *testing.T, what string, state api.AppState) {
 	if valid := b.Dokku(t, "nginx:validate-config"); valid.Exit != 0 {
 		t.Errorf("%s: nginx does not like its files: %s%s", what, valid.Stdout, valid.Stderr)
 	}
+	var temporary []string
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		if temporary = b.temporary(t); len(temporary) == 0 || time.Now().After(deadline) {
+			break // one that is being written is gone the next time
+		}
+	}
+	if len(temporary) > 0 {
+		t.Errorf("%s: %q are left", what, temporary)
+	}
+}
+
+// temporary lists the files that become others' when they are written whole.
+func (b *bench) temporary(t *testing.T) (paths []string) {
+	t.Helper()
 	err := filepath.WalkDir(filepath.Join(b.Root, "lib"), func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && strings.Contains(entry.Name(), ".new-") {
-			t.Errorf("%s: %s is left", what, path)
+			paths = append(paths, path)
 		}
 		return nil // what goes while one looks is no temporary file
 	})
 	if err != nil {
 		t.Error(err)
 	}
+	return paths
 }
 
 // imagesLeft: every tag of the app is a release's, or the latest.
