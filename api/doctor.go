@@ -56,6 +56,7 @@ const (
 	HealthWatch        = "H012"
 	HealthLeftovers    = "H013"
 	HealthUnfinished   = "H014"
+	HealthBuilds       = "H015"
 )
 
 // HealthCode is one row of the table of the doctor's checks.
@@ -82,6 +83,7 @@ var healthCodes = []HealthCode{
 	{HealthWatch, "watch", "the service does not run", ""},
 	{HealthLeftovers, "leftovers", "something is left of an app that does not exist", ""},
 	{HealthUnfinished, "unfinished", "a deploy was cut off and waits for recovery", ""},
+	{HealthBuilds, "builds", "Dockerfiles are built here without limits of memory and processor, or their steps use the host's network", ""},
 }
 
 // HealthCodes returns the table of the doctor's checks, in the order of the codes.

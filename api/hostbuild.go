@@ -16,8 +16,22 @@ type HostBuild struct {
 	Plugins string `json:"plugins,omitempty"`
 	// Builder is the one that the host has been told to use for the app; empty: the tree says.
 	Builder string `json:"builder,omitempty"`
-	// Memory is how many bytes each container of a build may use; 0: no limit.
+	// Memory is how many bytes each container of a build may use, Shares how much of a busy
+	// processor, beside 1024 for any other container, and CPUs how many billionths of a
+	// processor at most; 0: no limit.
 	Memory int64 `json:"memory,omitempty"`
+	Shares int64 `json:"shares,omitempty"`
+	CPUs   int64 `json:"cpus,omitempty"`
 	// Missing are blobs that the host turned out to lack of the image: they are sent again.
 	Missing []string `json:"missing,omitempty"`
+}
+
+// BuildKitPath is where the agent's socket, asked with POST, answers with a HostBuildKit:
+// the daemon is started for the build that asks, and ends with it.
+const BuildKitPath = "/v1/buildkit"
+
+// HostBuildKit is the BuildKit that a build on a host is to use.
+type HostBuildKit struct {
+	Address string `json:"address,omitempty"` // as BUILDKIT_HOST has it; empty: the engine's own
+	Note    string `json:"note,omitempty"`    // for people: why it has no limits
 }

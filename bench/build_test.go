@@ -16,41 +16,91 @@ import (
 )
 
 // BenchmarkBuild is what a build on the host costs the apps beside it: the 99th percentile of
-// an app's answers while another one is pushed by git and built, and without.
+// an app's answers while another one is pushed by git and built, and without. Both builders
+// have their limits: buildpacks those of their containers, a Dockerfile those of BuildKit's
+// control group.
 func BenchmarkBuild(b *testing.B) {
-	h := testkit.Serve(b, testkit.ServeOptions{Env: []string{"PATH=" + filepath.Dir(testkit.Binaries(b).Client) + ":" + os.Getenv("PATH")}})
-	app, other := h.App(b, "beside"), h.App(b, "built")
-	gitPush(b, h, app, 0)
-	gitPush(b, h, other, 0)
-	var quiet, busy []time.Duration
-	for b.Loop() {
-		quiet = append(quiet, asked(b, h, app, func() { time.Sleep(3 * time.Second) })...)
-		busy = append(busy, asked(b, h, app, func() { gitPush(b, h, other, len(busy)+1) })...)
+	path := strings.Join([]string{filepath.Dir(testkit.Binaries(b).Client), testkit.BuildkitdPath(b), os.Getenv("PATH")}, ":")
+	h := testkit.Serve(b, testkit.ServeOptions{Env: []string{"PATH=" + path}})
+	beside, bases := h.App(b, "beside"), registered(b)
+	builders := []*pushedApp{{builder: "dockerfile", sample: "goweb", bases: bases, says: "exporting to oci image format"}, {builder: "pack", sample: "cnbgo", says: "packages compiled"}}
+	for _, one := range builders {
+		one.app = h.App(b, one.sample)
+		one.push(b, h)
 	}
-	alone, beside := percentile(quiet), percentile(busy)
-	ratio := float64(beside) / float64(alone)
-	b.ReportMetric(ratio, "ratio")
+	besides := &pushedApp{sample: "goweb", bases: bases, app: beside}
+	besides.push(b, h)
+	b.Cleanup(func() { // what buildpacks keep between builds
+		volumes, _ := exec.Command("docker", "volume", "ls", "--quiet", "--filter", "name=dokku-push-"+builders[1].app).Output()
+		for _, volume := range strings.Fields(string(volumes)) {
+			_ = exec.Command("docker", "volume", "rm", "--force", volume).Run() // a container may have it still
+		}
+	})
+	var quiet []time.Duration
+	for b.Loop() {
+		quiet = append(quiet, asked(b, h, beside, func() { time.Sleep(3 * time.Second) })...)
+		for _, one := range builders {
+			one.took = append(one.took, asked(b, h, beside, func() { one.push(b, h) })...)
+		}
+	}
+	alone := percentile(quiet)
+	for _, one := range builders {
+		during := percentile(one.took)
+		ratio := float64(during) / float64(alone)
+		b.ReportMetric(ratio, "ratio-"+one.builder)
+		fmt.Printf("p99 of an app's answers: %s alone (%d requests), %s during a build by %s (%d requests): ratio %.2f\n", alone, len(quiet), during, one.builder, len(one.took), ratio)
+	}
 	b.ReportMetric(0, "ns/op")
-	fmt.Printf("p99 of an app's answers: %s alone (%d requests), %s during a build (%d requests): ratio %.2f\n", alone, len(quiet), beside, len(busy), ratio)
 }
 
-// gitPush pushes an app that compiles for a second or two; n makes it another commit.
-func gitPush(b *testing.B, h *testkit.Host, app string, n int) {
+// pushedApp is an app that is pushed again and again, each time with another source file.
+type pushedApp struct {
+	builder     string
+	sample, app string
+	bases       string // a registry with what its Dockerfile begins with: BuildKit asks no engine
+	says        string // of a build as it is meant to be measured
+	pushes      int
+	took        []time.Duration // each answer of the app beside it
+}
+
+// registered is a registry with the images that goweb begins with.
+func registered(b *testing.B) string {
 	b.Helper()
-	dir := testkit.CopyApp(b, "goweb")
-	if err := os.WriteFile(filepath.Join(dir, "count.go"), []byte(fmt.Sprintf("package main\n\nconst count = %d\n", n)), 0o644); err != nil {
+	server := testkit.Registry(b, testkit.RegistryOptions{})
+	for name, image := range map[string]string{"golang": testkit.Golang(b), "busybox": testkit.Busybox(b)} {
+		there := server.Addr + "/" + name
+		for _, args := range [][]string{{"tag", image, there}, {"push", "--quiet", there}, {"rmi", "--no-prune", there}} {
+			if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
+				b.Fatalf("docker %v: %v\n%s", args, err, out)
+			}
+		}
+	}
+	return server.Addr
+}
+
+// push pushes the app, which compiles for a second or two.
+func (o *pushedApp) push(b *testing.B, h *testkit.Host) {
+	b.Helper()
+	dir := testkit.CopyApp(b, o.sample)
+	o.pushes++
+	if err := os.WriteFile(filepath.Join(dir, "count.go"), fmt.Appendf(nil, "package main\n\nconst count = %d\n", o.pushes), 0o644); err != nil {
 		b.Fatal(err)
+	}
+	if o.bases != "" {
+		testkit.Edit(b, dir, "Dockerfile", "FROM dokku-push-test/golang", "FROM "+o.bases+"/golang")
+		testkit.Edit(b, dir, "Dockerfile", "FROM dokku-push-test/busybox", "FROM "+o.bases+"/busybox")
+		testkit.Edit(b, dir, "Dockerfile", "COPY go.mod main.go ./", "COPY go.mod *.go ./")
 	}
 	ssh := strings.Join([]string{"ssh", "-F", "none", "-i", h.Key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes",
 		"-o", "UserKnownHostsFile=" + testkit.KnownHosts(b, h.SSH, h.HostKey), "-o", "GlobalKnownHostsFile=none", "-o", "LogLevel=ERROR"}, " ")
 	for _, args := range [][]string{{"init", "--quiet", "--initial-branch=master"}, {"add", "--all"}, {"commit", "--quiet", "--message", "a commit"},
-		{"push", "--force", "ssh://dokku@" + h.SSH + "/" + app, "master"}} {
+		{"push", "--force", "ssh://dokku@" + h.SSH + "/" + o.app, "master"}} {
 		cmd := exec.Command("git", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GIT_SSH_COMMAND="+ssh, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
 			"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
-		if r := testkit.Run(b, cmd); r.Exit != 0 {
-			b.Fatalf("git %s: exit %d\n%s", args[0], r.Exit, r.Stderr)
+		if r := testkit.Run(b, cmd); r.Exit != 0 || args[0] == "push" && !strings.Contains(r.Stderr, o.says) {
+			b.Fatalf("git %s: exit %d, and does it say %q?\n%s", args[0], r.Exit, o.says, r.Stderr)
 		}
 	}
 }

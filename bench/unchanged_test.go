@@ -58,6 +58,9 @@ func BenchmarkUnchanged(b *testing.B) {
 	say("  round trips    %d  (target at most %d): %s", len(trips), targetTrips, strings.Join(trips, ", "))
 	say("  engine writes  %d  %s", len(writes), strings.Join(writes, ", "))
 	say("  whole push     %s median, the client's own build included; the first push was %s and %d round trips", ms(median(took)), ms(first.Took), firstTrips)
+	if len(trips) > targetTrips || len(writes) > 0 { // counts, which no slow machine changes
+		b.Errorf("%d round trips, want at most %d; %d engine writes, want none", len(trips), targetTrips, len(writes))
+	}
 	b.ReportMetric(float64(len(trips)), "trips")
 	b.ReportMetric(float64(len(writes)), "writes")
 }

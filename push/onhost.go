@@ -2,7 +2,9 @@ package push
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -10,7 +12,9 @@ import (
 	"slices"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/build"
 	"github.com/dokku-push/dokku-push/build/hooks"
+	"github.com/dokku-push/dokku-push/build/pack"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/remote"
 )
@@ -41,10 +45,7 @@ func BuildOnHost(ctx context.Context, o Options, asked api.HostBuild) (document 
 	if document, err = documentOf(o, project, image); err != nil {
 		return document, err
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", asked.Agent)
-	}
-	trips := &http.Transport{DialContext: dial, MaxConnsPerHost: api.MaxChannels, MaxIdleConnsPerHost: api.MaxChannels, DisableCompression: true}
+	trips := agentTransport(asked)
 	defer trips.CloseIdleConnections()
 	transfer := &remote.Transfer{HTTP: &http.Client{Transport: trips}, Base: remote.AgentURL, Host: asked.Agent}
 	err = o.step("ship", "Hand the image to the agent", func() (string, error) {
@@ -73,6 +74,9 @@ func withConfig(getenv func(string) (string, bool), config map[string]string) fu
 	}
 }
 
+// builderVariable names, in an app's config or the host's, the image that builds with buildpacks.
+const builderVariable = "DOKKU_CNB_BUILDER"
+
 // onHost puts what the host knows into the manifest: buildpacks see the app's config, as
 // they do on a host of Dokku's, and DOKKU_CNB_BUILDER names the image that builds.
 func (o Options) onHost(app *manifest.App) {
@@ -86,13 +90,22 @@ func (o Options) onHost(app *manifest.App) {
 	maps.DeleteFunc(env, func(name, _ string) bool { return slices.Contains(ownVariables, name) })
 	maps.Copy(env, app.Build.Pack.Env)
 	app.Build.Pack.Env = env
-	if builder, ok := o.Getenv("DOKKU_CNB_BUILDER"); ok && app.Build.Pack.Builder == "" && (app.Project == nil || app.Project.Builder == "") {
+	if builder, ok := o.Getenv(builderVariable); ok && app.Build.Pack.Builder == "" && (app.Project == nil || app.Project.Builder == "") {
 		app.Build.Pack.Builder = builder
 	}
 	app.Image.Registry = "" // the image stays here
 	if app.Build.Builder == "" {
 		app.Build.Builder = o.OnHost.Builder
 	}
+}
+
+// whyOnHost is why a builder builds, where it is the app's config that names its image.
+func (o Options) whyOnHost(app *manifest.App, why string) string {
+	builder, _ := o.Getenv(builderVariable)
+	if o.OnHost == nil || why != build.SaidPack || builder == "" || app.Build.Pack.Builder != builder || len(app.Build.Pack.Buildpacks) > 0 {
+		return why
+	}
+	return builderVariable + " names its builder image"
 }
 
 // host says to the plugins of the build that they are on a host.
@@ -103,17 +116,46 @@ func (o Options) host() *hooks.Host {
 	return &hooks.Host{Options: o.OnHost.Options}
 }
 
-// buildMemory and buildShares are what the containers of a build may use beside apps that run.
-func (o Options) buildMemory() int64 {
-	if o.OnHost == nil {
-		return 0
+// limitPack gives the containers of buildpacks what they may use beside apps that run.
+func (o Options) limitPack(builder pack.Builder) pack.Builder {
+	if o.OnHost != nil {
+		builder.Memory, builder.Shares, builder.CPUs = o.OnHost.Memory, o.OnHost.Shares, o.OnHost.CPUs
 	}
-	return o.OnHost.Memory
+	return builder
 }
 
-func (o Options) buildShares() int64 {
-	if o.OnHost == nil {
-		return 0
+// buildkit is the address of the BuildKit daemon that builds. On a host the agent runs one
+// with limits where it can; empty: the engine's own.
+func (o Options) buildkit(ctx context.Context) (string, error) {
+	daemon, _ := o.Getenv("BUILDKIT_HOST")
+	if daemon != "" || o.OnHost == nil {
+		return daemon, nil
 	}
-	return 256
+	trips := agentTransport(*o.OnHost)
+	defer trips.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, remote.AgentURL+api.BuildKitPath, nil)
+	if err != nil {
+		return "", fmt.Errorf("ask the agent for BuildKit: %w", err)
+	}
+	response, err := (&http.Client{Transport: trips}).Do(request)
+	if err != nil {
+		return "", fmt.Errorf("ask the agent for BuildKit: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }() // it is read to its end
+	var answer api.HostBuildKit
+	if err := json.NewDecoder(io.LimitReader(response.Body, api.MaxDocument)).Decode(&answer); err != nil || response.StatusCode != http.StatusOK {
+		return "", api.Errorf(api.WrongProtocol, "ask the agent for BuildKit", "%s: %w", response.Status, err).WithHint("dokku-push and dokku-agent may be of different versions")
+	}
+	if answer.Note != "" {
+		o.Report(output("build", answer.Note))
+	}
+	return answer.Address, nil
+}
+
+// agentTransport speaks to the socket of the agent that asks for a build.
+func agentTransport(asked api.HostBuild) *http.Transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", asked.Agent)
+	}
+	return &http.Transport{DialContext: dial, MaxConnsPerHost: api.MaxChannels, MaxIdleConnsPerHost: api.MaxChannels, DisableCompression: true}
 }

@@ -6,7 +6,7 @@
 //	H002 inodes        H007 certificates    H012 watch
 //	H003 memory        H008 domains         H013 leftovers
 //	H004 engine        H009 ssh keys        H014 unfinished
-//	H005 clock         H010 plugins
+//	H005 clock         H010 plugins       H015 builds
 package doctor
 
 import (
@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/buildkitd"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -42,6 +43,7 @@ type Doctor struct {
 	Commands   func() ([][]string, error)   // command lines of running processes
 	Leftovers  func(ctx context.Context) ([]agent.Leftover, error)
 	Unfinished func(app string) (request string, err error)
+	Builds     func() (isolated bool, err error) // of Dockerfiles here: err says why they have no limits
 }
 
 // tester is a Proxy that can test the tree without changing anything.
@@ -52,9 +54,11 @@ type tester interface {
 // New examines a host by its own adapters and the machine's. apps are those that the
 // caller may see.
 func New(host *agent.Host, apps map[string]agent.Settings) *Doctor {
+	place := buildkitd.PlaceOf(host.Places, host.Config)
 	d := &Doctor{Places: host.Places, Config: host.Config, Traffic: host.Traffic.Name(), Apps: apps, Now: time.Now(),
 		Info: host.Containers.Info, Volume: volume, Memory: ReadMemory, Dial: dial, Resolve: resolve, Addresses: addresses,
-		Commands: commands, Leftovers: host.Leftovers, Unfinished: host.Unfinished}
+		Commands: commands, Leftovers: host.Leftovers, Unfinished: host.Unfinished,
+		Builds: func() (bool, error) { return place.Isolated(), place.Ready() }}
 	if proxy, ok := host.Proxy.(tester); ok {
 		d.TestNginx = proxy.Test
 	}
@@ -70,7 +74,7 @@ func (d *Doctor) Examine(ctx context.Context) api.Diagnosis {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	checks := []func(context.Context) []api.HealthFinding{d.disks, d.memory, d.engine, d.clock, d.nginx, d.certificates,
-		d.domains, d.keys, d.plugins, d.traffic, d.watch, d.leftovers, d.unfinished}
+		d.domains, d.keys, d.plugins, d.traffic, d.watch, d.leftovers, d.unfinished, d.builds}
 	found := make([][]api.HealthFinding, len(checks))
 	var wait sync.WaitGroup
 	for n, check := range checks {

@@ -53,6 +53,7 @@ func healthy(t *testing.T) *Doctor {
 		Commands:   func() ([][]string, error) { return [][]string{{"sshd"}, {"/usr/local/bin/dokku-agent", "watch"}}, nil },
 		Leftovers:  func(context.Context) ([]agent.Leftover, error) { return nil, nil },
 		Unfinished: func(string) (string, error) { return "", nil },
+		Builds:     func() (bool, error) { return true, nil },
 	}
 	write(t, filepath.Join(places.Root, ".ssh", "authorized_keys"), "# ours\n"+keyLine(t, `command="x NAME=\"ci\" y",no-port-forwarding`), 0o600)
 	write(t, filepath.Join(places.Plugins(), "available", "redis", "plugin.toml"), "[plugin]\n", 0o644)
@@ -239,6 +240,12 @@ func TestChecks(t *testing.T) {
 		"unfinished": {func(_ *testing.T, d *Doctor) {
 			d.Unfinished = func(app string) (string, error) { return "request-of-" + app, nil }
 		}, api.HealthUnfinished, api.HealthWarning, "request-of-blog"},
+		"builds without limits": {func(_ *testing.T, d *Doctor) {
+			d.Builds = func() (bool, error) { return false, errors.New("this host has no program buildkitd") }
+		}, api.HealthBuilds, api.HealthWarning, "no limits of memory and processor in the engine's own BuildKit: this host has no program buildkitd"},
+		"builds on the host's network": {func(_ *testing.T, d *Doctor) {
+			d.Builds = func() (bool, error) { return false, nil }
+		}, api.HealthBuilds, api.HealthWarning, "this host's own network"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := healthy(t)

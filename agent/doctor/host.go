@@ -172,3 +172,17 @@ func (d *Doctor) unfinished(context.Context) []api.HealthFinding {
 	}
 	return orFine(findings, api.HealthUnfinished, "every request is finished or undone")
 }
+
+// builds says by what a Dockerfile is held that is built on this host.
+func (d *Doctor) builds(context.Context) []api.HealthFinding {
+	isolated, err := d.Builds()
+	switch {
+	case err != nil:
+		return []api.HealthFinding{warn(api.HealthBuilds, "install buildkitd and runc (BuildKit's releases, into /usr/local/bin), or build with dokku-push on a laptop or in CI",
+			"a Dockerfile that is built here, by git push, has no limits of memory and processor in the engine's own BuildKit: %v", err)}
+	case !isolated:
+		return []api.HealthFinding{warn(api.HealthBuilds, "install the network plugins that BuildKit gives its steps a network with: apt install containernetworking-plugins",
+			"a Dockerfile that is built here has limits of memory and processor, but its steps use this host's own network")}
+	}
+	return []api.HealthFinding{fine(api.HealthBuilds, "a Dockerfile that is built here has limits of memory and processor")}
+}

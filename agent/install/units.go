@@ -15,7 +15,7 @@ import (
 // What a verb needs it reads from its standard input and checks; it believes only
 // ConfigFile.
 const sudoersText = `# ` + marker + `: the verbs of the root helper, and nothing else.
-%` + User + ` ALL=(root) NOPASSWD: ` + Program + ` root map, ` + Program + ` root nginx-test, ` + Program + ` root nginx-reload
+%` + User + ` ALL=(root) NOPASSWD: ` + Program + ` root map, ` + Program + ` root nginx-test, ` + Program + ` root nginx-reload, ` + Program + ` root buildkit
 Defaults!` + Program + ` !requiretty
 `
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/containerd/log"
@@ -82,6 +83,29 @@ func (b Builder) buildByDaemon(ctx context.Context, j *job) (*build.Image, error
 	}
 	trimLayout(dir, image)
 	return &build.Image{Image: image, ID: id.String()}, nil
+}
+
+// onlyEngineHas is the base image that a build by the daemon has failed for and that the
+// engine has; empty: there is none, or the engine is not to be asked.
+func (b Builder) onlyEngineHas(ctx context.Context, err error) string {
+	problem := api.AsError(err)
+	if !b.EngineToo || problem == nil || problem.Code != api.BuildFailed {
+		return ""
+	}
+	_, base, found := strings.Cut(problem.Message, "load metadata for ")
+	base, _, _ = strings.Cut(base, "\"")
+	if !found || base == "" {
+		return ""
+	}
+	docker, err := Docker(ctx, b.DockerHost)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = docker.Close() }() // nothing was written that could be lost
+	if _, err := docker.ImageInspect(ctx, base); err != nil {
+		return ""
+	}
+	return base
 }
 
 func unreachable(ctx context.Context, address string, err error) error {

@@ -3,8 +3,6 @@ package dockerfile
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -27,47 +25,9 @@ import (
 	buildkit "github.com/moby/buildkit/client"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/testkit"
 	"github.com/dokku-push/dokku-push/manifest"
 )
-
-// buildkitd is BuildKit's daemon, compiled from its Go module, which takes a minute or two
-// once: the program stays in the user's cache folder.
-func buildkitd(t *testing.T) (program string) {
-	t.Helper()
-	source, err := filepath.Abs(filepath.Join("testdata", "buildkitd"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	module, err := os.ReadFile(filepath.Join(source, "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	program = filepath.Join(cache, "dokku-push-test", fmt.Sprintf("buildkitd-%x", sha256.Sum256(module)))
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	part := filepath.Join(filepath.Dir(program), fmt.Sprintf("part-%d-buildkitd", os.Getpid()))
-	compile := exec.Command("go", "build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", "-s -w", "-o", part, "github.com/moby/buildkit/cmd/buildkitd")
-	compile.Dir, compile.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-	if out, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("compile buildkitd: %v\n%s", err, out)
-	}
-	former, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "buildkitd-*"))
-	for _, path := range former { // of another version
-		_ = os.Remove(path)
-	}
-	if err := os.Rename(part, program); err != nil {
-		t.Fatal(err)
-	}
-	return program
-}
 
 // startDaemon starts a BuildKit daemon with nothing in it and returns its address.
 func startDaemon(t *testing.T) string {
@@ -77,7 +37,7 @@ func startDaemon(t *testing.T) string {
 		t.Fatal(err)
 	}
 	address := "unix://" + dir + "/sock"
-	program := exec.Command(buildkitd(t), "--root", dir+"/root", "--addr", address, "--oci-worker-net=host", "--oci-worker-snapshotter=native", "--containerd-worker=false")
+	program := exec.Command(testkit.Buildkitd(t), "--root", dir+"/root", "--addr", address, "--oci-worker-net=host", "--oci-worker-snapshotter=native", "--containerd-worker=false")
 	var said bytes.Buffer
 	program.Stdout, program.Stderr = &said, &said
 	program.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -199,5 +159,28 @@ func TestBuildKitDaemon(t *testing.T) {
 	b.daemon = "unix:///nowhere.sock"
 	if e := b.fails("does not answer"); !strings.Contains(e.Hint, "BUILDKIT_HOST") {
 		t.Errorf("the hint is %q", e.Hint)
+	}
+}
+
+// TestEngineToo: where the daemon stands in for the engine, a base image that only the engine
+// has is no reason to fail; elsewhere it is.
+func TestEngineToo(t *testing.T) {
+	b := newBench(t, map[string]string{"Dockerfile": "FROM " + base + "\nRUN echo built\n"})
+	builder := Builder{BuildKit: startDaemon(t), CacheDir: b.cache}
+	if _, err := builder.Build(t.Context(), b.request); err == nil || !strings.Contains(err.Error(), "load metadata for") {
+		t.Fatalf("the daemon alone: %v", err)
+	}
+	builder.EngineToo = true
+	image, err := builder.Build(t.Context(), b.request)
+	if err != nil {
+		t.Fatal(err, b.lines)
+	}
+	b.ids = append(b.ids, image.ID)
+	if !strings.Contains(strings.Join(b.lines, "\n"), "only in the Docker engine") {
+		t.Errorf("it said %q", b.lines)
+	}
+	b.write("Dockerfile", "FROM 127.0.0.1:9/nobody/has:this\n")
+	if _, err := builder.Build(t.Context(), b.request); err == nil || strings.Contains(strings.Join(b.lines, "\n"), "nobody/has:this is only") {
+		t.Errorf("an image that nobody has: %v", err)
 	}
 }

@@ -38,6 +38,9 @@ type Builder struct {
 	// "unix:///run/buildkit/buildkitd.sock", "docker-container://buildkitd". Empty: the
 	// engine's own BuildKit.
 	BuildKit string
+	// EngineToo has the engine's own BuildKit build what the daemon cannot, for it lacks a
+	// base image that only the engine has.
+	EngineToo bool
 	// Getenv is where the build's secrets, the ssh-agent and GitHub's cache are found; nil:
 	// in this process's environment.
 	Getenv func(string) (string, bool)
@@ -56,7 +59,13 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 		return nil, err
 	}
 	if b.BuildKit != "" {
-		return b.buildByDaemon(ctx, j)
+		image, err := b.buildByDaemon(ctx, j)
+		if base := b.onlyEngineHas(ctx, err); base != "" {
+			request.Output("the base image " + base + " is only in the Docker engine, whose own BuildKit builds now: its steps have no limits")
+			b.BuildKit = ""
+			return b.Build(ctx, request)
+		}
+		return image, err
 	}
 	store, engine, err := b.open(ctx)
 	if err != nil {

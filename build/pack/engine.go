@@ -23,6 +23,7 @@ type engine struct {
 	*client.Client
 	memory int64 // bytes that each container may use; 0: no limit
 	shares int64 // of the processor, beside 1024 of any other container; 0: as any other
+	cpus   int64 // billionths of a processor; 0: no limit
 
 	mu   sync.Mutex
 	read map[string]chan struct{} // by container: closed when all output was read
@@ -55,6 +56,9 @@ func (e *engine) ContainerCreate(ctx context.Context, options client.ContainerCr
 	}
 	if e.shares > 0 {
 		options.HostConfig.CPUShares = e.shares
+	}
+	if e.cpus > 0 {
+		options.HostConfig.NanoCPUs = e.cpus
 	}
 	return e.Client.ContainerCreate(context.WithoutCancel(ctx), options)
 }

@@ -38,9 +38,10 @@ type Builder struct {
 	CacheDir   string // exported layers and fetched buildpacks, made when missing; nothing in it is precious
 	Registry   string // the repository to publish to; empty: into the engine
 	CI         bool   // nothing of this machine outlives the job: the cache goes to the registry
-	// Memory is how many bytes each container of the build may use, and Shares how much of
-	// a busy processor, beside 1024 for any other container; 0: no limit.
-	Memory, Shares int64
+	// Memory is how many bytes each container of the build may use, Shares how much of a busy
+	// processor, beside 1024 for any other container, and CPUs how many billionths of a
+	// processor at most; 0: no limit.
+	Memory, Shares, CPUs int64
 	// Getenv is where the values of the build's secrets come from. Nil: no secret has one.
 	Getenv func(string) (string, bool)
 }
@@ -87,7 +88,7 @@ func (b Builder) Build(ctx context.Context, request build.Request) (*build.Image
 func (b Builder) run(ctx context.Context, docker *client.Client, said *story, settings cnb.BuildOptions) error {
 	builder, err := cnb.NewClient(
 		cnb.WithLogger(said),
-		cnb.WithDockerClient(&engine{Client: docker, memory: b.Memory, shares: b.Shares}),
+		cnb.WithDockerClient(&engine{Client: docker, memory: b.Memory, shares: b.Shares, cpus: b.CPUs}),
 		cnb.WithDownloader(b.downloader(said)),
 	)
 	if err != nil {

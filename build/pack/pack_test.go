@@ -16,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/daemon"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -353,6 +354,56 @@ func TestCancel(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 	b.nothingLeft()
+}
+
+// TestLimits: while a buildpack runs, the engine holds its container by what a host gives to
+// builds.
+func TestLimits(t *testing.T) {
+	b := newBench(t)
+	b.write("slow", "")
+	b.builder.Memory, b.builder.Shares, b.builder.CPUs = 300<<20, 200, 500_000_000
+	request := b.request()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	output := request.Output
+	var held []container.Resources
+	request.Output = func(line string) {
+		output(line)
+		if line == "waiting" {
+			held = b.running()
+			cancel()
+		}
+	}
+	_, err := b.builder.Build(ctx, request)
+	if e := api.AsError(err); e == nil || e.Code != api.Cancelled {
+		t.Errorf("got %v\n%s", err, b.said())
+	}
+	if len(held) == 0 {
+		t.Fatalf("no container of the build runs:\n%s", b.said())
+	}
+	for _, one := range held {
+		if one.Memory != 300<<20 || one.MemorySwap != 300<<20 || one.CPUShares != 200 || one.NanoCPUs != 500_000_000 {
+			t.Errorf("a container may use %d bytes, %d with swap, %d shares and %d billionths of a processor", one.Memory, one.MemorySwap, one.CPUShares, one.NanoCPUs)
+		}
+	}
+}
+
+// running is what the containers that run for this build may use.
+func (b *bench) running() (held []container.Resources) {
+	ctx := context.Background()
+	all, err := b.docker.ContainerList(ctx, client.ContainerListOptions{})
+	if err != nil {
+		b.t.Error(err)
+	}
+	for _, one := range all.Items {
+		if !slices.ContainsFunc(one.Mounts, func(m container.MountPoint) bool { return strings.HasPrefix(m.Name, "dokku-push-"+b.name) }) {
+			continue
+		}
+		if found, err := b.docker.ContainerInspect(ctx, one.ID, client.ContainerInspectOptions{}); err == nil {
+			held = append(held, found.Container.HostConfig.Resources)
+		}
+	}
+	return held
 }
 
 // TestPublish: with a registry the engine holds no copy, the registry keeps the cache in

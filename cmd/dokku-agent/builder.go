@@ -31,6 +31,7 @@ type builder struct {
 	host   *agent.Host
 	store  *store.Store
 	memory func() (doctor.Memory, error)
+	kit    kit
 }
 
 var _ receive.Builder = (*builder)(nil)
@@ -58,28 +59,37 @@ func (b *builder) Build(ctx context.Context, source receive.Source, out io.Write
 	if err != nil {
 		return document, err
 	}
+	limits, options, said, err := buildLimits(source.Options, max(available-keptMemory, leastMemory-keptMemory))
+	if err != nil {
+		return document, err
+	}
 	dir, err := os.MkdirTemp("", "dokku-push-build-") // a socket's path must be short
 	if err != nil {
 		return document, fmt.Errorf("make the place for the build: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	socket := filepath.Join(dir, "agent")
-	stop, err := b.listen(ctx, socket, source)
+	daemon := &lease{kit: b.kit, ctx: ctx, limits: limits, said: said}
+	defer daemon.close()
+	stop, err := b.listen(ctx, socket, source, daemon)
 	if err != nil {
 		return document, err
 	}
 	defer stop()
-	asked, err := json.Marshal(api.HostBuild{Agent: socket, Source: source.From, Config: source.Config, Options: source.Options,
-		Plugins: b.host.Places.Plugins(), Builder: source.Builder, Missing: source.Missing, Memory: max(available-keptMemory, leastMemory-keptMemory)})
+	asked, err := json.Marshal(api.HostBuild{Agent: socket, Source: source.From, Config: source.Config, Options: options,
+		Plugins: b.host.Places.Plugins(), Builder: source.Builder, Missing: source.Missing, Memory: limits.Memory, Shares: limits.Shares, CPUs: limits.CPUs})
 	if err != nil {
 		return document, fmt.Errorf("ask for the build: %w", err)
 	}
 	var answer bytes.Buffer
-	said := &tail{to: out}
+	story := &tail{to: out}
 	command := running.Cmd{Argv: []string{program, "build", "--on-host", "--log-format", "plain", "--app", source.App, source.Dir}, Dir: source.Dir,
-		Env: b.environment(), Stdin: bytes.NewReader(asked), Stdout: &answer, Stderr: said, Limit: 64 << 20}
+		Env: b.environment(), Stdin: bytes.NewReader(asked), Stdout: &answer, Stderr: story, Limit: 64 << 20}
 	if err := command.Run(ctx); err != nil {
-		return document, b.failed(ctx, err, said)
+		if daemon.close() && ctx.Err() == nil {
+			return document, outOfMemory(limits.Memory, said, err)
+		}
+		return document, b.failed(ctx, err, story)
 	}
 	decoder := json.NewDecoder(io.LimitReader(&answer, mostDocument))
 	decoder.DisallowUnknownFields()
@@ -90,7 +100,7 @@ func (b *builder) Build(ctx context.Context, source receive.Source, out io.Write
 }
 
 // failed says why there is no image; what the build printed stands above.
-func (b *builder) failed(ctx context.Context, err error, said *tail) error {
+func (b *builder) failed(ctx context.Context, err error, story *tail) error {
 	if ctx.Err() != nil {
 		return api.Errorf(api.Cancelled, "build", "%w", context.Cause(ctx))
 	}
@@ -98,11 +108,21 @@ func (b *builder) failed(ctx context.Context, err error, said *tail) error {
 	if !ok {
 		return api.Errorf(api.BuildFailed, "build", "%w", err)
 	}
-	if exit.Signal != 0 || strings.Contains(said.text(), "signal: killed") || strings.Contains(said.text(), "exit code: 137") {
+	if exit.Signal != 0 || strings.Contains(story.text(), "signal: killed") || strings.Contains(story.text(), "exit code: 137") {
 		return api.Errorf(api.BuildFailed, "build", "%w: was it out of memory?", err).
 			WithHint("build where there is more of it: dokku-push on a laptop or in CI sends this host the image alone")
 	}
 	return api.Errorf(api.BuildFailed, "build", "%w", err)
+}
+
+// outOfMemory is a build that its limit has ended; said tells that the app's own options
+// have set it.
+func outOfMemory(limit int64, said bool, err error) error {
+	hint := "build where there is more of it: `dokku-push` on a laptop or in CI sends this host the image alone"
+	if said {
+		hint += "; or raise the limit in the app's docker options for the build (docker-options:report)"
+	}
+	return api.Errorf(api.BuildFailed, "build", "out of memory: its steps wanted more than the %d MiB that a build may use here now: %w", limit>>20, err).WithHint("%s", hint)
 }
 
 // clientProgram finds dokku-push: beside this program, or on PATH.
@@ -159,7 +179,7 @@ func (b *builder) environment() []string {
 }
 
 // listen serves the store's push side for one app to the build.
-func (b *builder) listen(ctx context.Context, socket string, source receive.Source) (stop func(), err error) {
+func (b *builder) listen(ctx context.Context, socket string, source receive.Source, daemon http.Handler) (stop func(), err error) {
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, fmt.Errorf("listen for the build: %w", err)
@@ -168,6 +188,7 @@ func (b *builder) listen(ctx context.Context, socket string, source receive.Sour
 		return b.host.Exists(other) == nil && b.host.May(ctx, source.By, other, "git-receive-pack", other) == nil
 	}
 	mux := http.NewServeMux()
+	mux.Handle("POST "+api.BuildKitPath, daemon)
 	mux.Handle("/v2/", b.store.Handler(source.App, may))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), BaseContext: func(net.Listener) context.Context { return ctx }}
 	var serving sync.WaitGroup

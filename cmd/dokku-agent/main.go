@@ -54,6 +54,8 @@ func run(ctx context.Context, args []string, stdin *os.File, stdout *os.File, st
 		return program.deploy()
 	case "apply":
 		return program.applyHost(rest)
+	case verbBuildKit:
+		return program.buildkit(rest)
 	case "root":
 		return program.root(rest)
 	case "version", "--version", "-v":

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/buildkitd"
 	"github.com/dokku-push/dokku-push/agent/install"
 	"github.com/dokku-push/dokku-push/agent/nft"
 	"github.com/dokku-push/dokku-push/agent/nginx"
@@ -42,6 +44,8 @@ func (p *program) performRoot(verb string) error {
 	switch verb {
 	case "map":
 		return nft.Serve(p.ctx, p.in, p.out, config.Map)
+	case verbBuildKit:
+		return buildkitd.Serve(p.ctx, buildkitd.PlaceOf(install.Places(), agent.HostConfig{}), p.in, p.out)
 	case nginx.VerbTest, nginx.VerbReload:
 		arguments, err := readArguments(p.in)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/spf13/pflag"
 	"golang.org/x/crypto/ssh"
@@ -23,6 +24,7 @@ import (
 	"github.com/dokku-push/dokku-push/agent/serve"
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/atomicfile"
+	"github.com/dokku-push/dokku-push/internal/dirlock"
 )
 
 // embedded is what `serve` was asked for.
@@ -73,6 +75,11 @@ func (p *program) serveHost(e embedded) error {
 	if err := makeFolders(places); err != nil {
 		return err
 	}
+	leave, err := p.alone(root)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if err := p.configure(e, places); err != nil {
 		return err
 	}
@@ -109,6 +116,17 @@ func (p *program) serveHost(e embedded) error {
 		return fmt.Errorf("write the global domain: %w", err)
 	}
 	return p.serveParts(e, parts)
+}
+
+// alone refuses a second host in one folder: it would take the first one's nginx and
+// addresses away. One that is just ending is waited for.
+func (p *program) alone(root string) (leave func(), err error) {
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	if leave, err = dirlock.Lock(ctx, root, nil); err != nil && ctx.Err() != nil {
+		return nil, api.Errorf(api.Locked, "serve "+root, "another dokku-agent serves it").WithHint("end that one first, or name another folder with --root")
+	}
+	return leave, err
 }
 
 // serveParts starts what a host is made of and waits for the end.

@@ -182,7 +182,7 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	if err != nil {
 		return fmt.Errorf("list the apps: %w", err)
 	}
-	failures := make([]error, len(apps)+3)
+	failures := make([]error, len(apps)+4)
 	failures[len(apps)] = parts.host.Ensure(ctx)
 	var wait sync.WaitGroup
 	places := make(chan struct{}, watchMends)
@@ -201,6 +201,9 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	}
 	if _, err := parts.store.Sweep(24 * time.Hour); err != nil {
 		failures[len(apps)+1] = fmt.Errorf("sweep the store: %w", err)
+	}
+	if err := parts.kit.sweep(ctx); err != nil {
+		failures[len(apps)+3] = err
 	}
 	return errors.Join(failures...)
 }

@@ -40,6 +40,7 @@ type parts struct {
 	// asked is the walk of what plugins fire (`plugn trigger`): beside what host.Walk has,
 	// the core does there what the agent does itself in its own deploys and commands.
 	asked walk
+	kit   kit
 	close func()
 }
 
@@ -102,12 +103,12 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	} else {
 		host.Traffic = &nft.Reload{Places: places}
 	}
-	build := &builder{host: host, store: blobs, memory: doctor.ReadMemory}
+	build := &builder{host: host, store: blobs, memory: doctor.ReadMemory, kit: buildKit(places, config)}
 	all := core.Core{Host: host, Submit: submit(host), Builder: build}
 	own := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.Handlers()}}
 	host.Walk, host.Services = own, services{own}
 	asked := walk{&triggers.Walk{Path: places.Plugins(), Env: triggers.Environment(), Core: all.AskedByPlugins()}}
-	return &parts{host: host, store: blobs, proxy: proxy, core: all, walk: own, asked: asked, close: func() { _ = engine.Close() }}, nil
+	return &parts{host: host, store: blobs, proxy: proxy, core: all, walk: own, asked: asked, kit: build.kit, close: func() { _ = engine.Close() }}, nil
 }
 
 // rootHelper calls the helper that may change nginx and the address map, for an
