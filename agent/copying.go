@@ -203,7 +203,10 @@ func (h *Host) recoverCopy(ctx context.Context, app string, c copying) (gone boo
 	}
 	if app == c.From {
 		if c.Moves && h.whole(c) {
-			if err := h.removeRenamed(ctx, c); err != nil {
+			if own, err := h.Ledger.ReadJournal(c.From, c.Request, 0); err != nil || len(own) > 0 && own[0].Begin.lives() {
+				return false, err // who has begun it asks plugins, and goes on
+			}
+			if err := h.removeRenamed(ctx, c, false); err != nil {
 				return false, err
 			}
 			return true, h.toldRenamed(ctx, c)

@@ -22,7 +22,7 @@ var languages = [...]string{"package.json", "requirements.txt", "pyproject.toml"
 // person. fsys is the project's folder. A name that is none and a tree that no
 // builder can build are api.InvalidManifest.
 func Choose(app *manifest.App, fsys fs.FS) (name, why string, err error) {
-	if app.Build.Image != "" && app.Build.Builder == "" {
+	if app.Build.Image != "" && (app.Build.Builder == "" || app.Build.Builder == "image") {
 		return "image", "an image is named", nil
 	}
 	if said := app.Build.Builder; said != "" {
@@ -72,13 +72,16 @@ func PackBuilder(app *manifest.App) string {
 	return DefaultPackBuilder
 }
 
+// SaidPack is why buildpacks build what dokku.hcl says so of.
+const SaidPack = "dokku.hcl has build { pack }"
+
 // forBuildpacks says why buildpacks should build a tree: the project names some, or it is
 // written in a language that they know. Empty: neither.
 func forBuildpacks(app *manifest.App, fsys fs.FS) string {
 	said := app.Build.Pack
 	switch {
 	case said.Builder != "" || len(said.Buildpacks) > 0:
-		return "dokku.hcl has build { pack }"
+		return SaidPack
 	case app.Project != nil && (app.Project.Builder != "" || len(app.Project.Buildpacks) > 0):
 		return "there is a project.toml with buildpacks"
 	case app.AppJSON != nil && len(app.AppJSON.Buildpacks) > 0:

@@ -20,6 +20,7 @@ func TestChoose(t *testing.T) {
 		fails string
 	}{
 		{"a Dockerfile", manifest.Build{}, fstest.MapFS{"Dockerfile": file}, "dockerfile", "there is a Dockerfile", ""},
+		{"an image", manifest.Build{Builder: "image", Image: "nginx"}, fstest.MapFS{"Dockerfile": file}, "image", "an image is named", ""},
 		{"dokku.hcl wins", manifest.Build{Builder: "static"}, fstest.MapFS{"Dockerfile": file}, "static", "named in dokku.hcl", ""},
 		{"path in a context", manifest.Build{Context: "web", Dockerfile: manifest.DockerfileBuild{Path: "App"}},
 			fstest.MapFS{"web/App": file}, "dockerfile", "there is a web/App", ""},

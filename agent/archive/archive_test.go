@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -345,6 +346,34 @@ func TestLimits(t *testing.T) {
 		t.Errorf("a ratio: %v", err)
 	}
 	stays(t, "a ratio", base, dir)
+}
+
+// TestSparse: a file that is mostly holes counts as what it would be laid out as, or is
+// none, whichever way GNU tar says so (ALSO-REFUSE 30).
+func TestSparse(t *testing.T) {
+	source := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(source, "x"), []byte("x"), 0o644))
+	must(t, os.Truncate(filepath.Join(source, "x"), 1<<30))
+	for format, want := range map[string]string{"--format=gnu": "no file, folder or link", "--format=posix": "more than 1 MiB"} {
+		text, err := exec.Command("tar", "--create", "--sparse", format, "-C", source, "x").Output()
+		if err != nil || len(text) > 1<<16 {
+			t.Fatalf("%s: %d bytes, %v", format, len(text), err)
+		}
+		base, dir := room(t)
+		refused(t, format, text, Tar, base, dir, want)
+	}
+}
+
+// TestSocket: a socket in a zip is refused; a tar has no word for one.
+func TestSocket(t *testing.T) {
+	var all bytes.Buffer
+	out := zip.NewWriter(&all)
+	header := &zip.FileHeader{Name: "s"}
+	header.SetMode(fs.ModeSocket | 0o644)
+	_, err := out.CreateHeader(header)
+	must(t, errors.Join(err, out.Close()))
+	base, dir := room(t)
+	refused(t, "a socket", all.Bytes(), Zip, base, dir, "no file, folder or link")
 }
 
 type zeros struct{}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -103,11 +105,23 @@ func gitInitialize(ctx context.Context, call *Call) error {
 	return receive.Initialize(ctx, call.Host.Places, app)
 }
 
+var envKeyForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,255}$`)
+
+// gitSet sets a property of git's. An empty rev-env-var is a value, as in Dokku: no key.
 func gitSet(ctx context.Context, call *Call) error {
+	if len(call.Args) == 2 && call.Args[1] == "rev-env-var" || len(call.Args) == 3 && call.Args[1] == "rev-env-var" && call.Args[2] == "" {
+		return gitNoRevision(ctx, call)
+	}
 	return call.set(ctx, "git", map[string]check{
 		"deploy-branch": func(value string) error {
 			if !receive.Branch.MatchString(value) || strings.Contains(value, "..") || strings.Contains(value, "@{") {
 				return api.Errorf(api.Usage, "", "%q cannot be the name of a branch", value)
+			}
+			return nil
+		},
+		"rev-env-var": func(value string) error {
+			if !envKeyForm.MatchString(value) || strings.HasPrefix(strings.ToUpper(value), "DOKKU_") || slices.Contains([]string{"PATH", "PORT", "LD_PRELOAD"}, value) {
+				return api.Errorf(api.Usage, "", "%q cannot be the config key of a commit", value)
 			}
 			return nil
 		},
@@ -118,6 +132,26 @@ func gitSet(ctx context.Context, call *Call) error {
 			return nil
 		},
 	})
+}
+
+func gitNoRevision(ctx context.Context, call *Call) error {
+	app, err := call.app(ctx)
+	if err != nil {
+		return err
+	}
+	if err := call.change(app, func(now *agent.Settings) error { now.Properties[agent.RevEnvVar] = ""; return nil }); err != nil {
+		return err
+	}
+	call.heading("Unsetting rev-env-var")
+	return nil
+}
+
+// revisionKey is the key that git:report shows for an app.
+func revisionKey(settings agent.Settings) string {
+	if key, said := settings.Properties[agent.RevEnvVar]; said {
+		return key
+	}
+	return "GIT_REV"
 }
 
 func gitReport(ctx context.Context, call *Call) error {
@@ -139,7 +173,11 @@ func gitReport(ctx context.Context, call *Call) error {
 		if info, err := os.Stat(filepath.Join(call.Host.Places.App(app), "refs", "heads")); err == nil && commit != "" {
 			updated = strconv.FormatInt(info.ModTime().Unix(), 10)
 		}
-		return append(rows, reportLine{"Git sha", commit}, reportLine{"Git last updated at", updated}), nil
+		image := ""
+		if settings.Properties["apps/deploy-source"] == "docker-image" {
+			image = settings.Properties["apps/deploy-source-metadata"]
+		}
+		return append(rows, reportLine{"Git rev env var", revisionKey(settings)}, reportLine{"Git source image", image}, reportLine{"Git sha", commit}, reportLine{"Git last updated at", updated}), nil
 	})
 }
 

@@ -149,9 +149,12 @@ func TestTags(t *testing.T) {
 	if change := submits(t, h, nil, "tags:deploy shop other"); change.Pull != agent.PullNever {
 		t.Errorf("of nothing: %+v", change)
 	}
-	set(t, h, "shop", func(now *agent.Settings) {
-		now.Properties["registry/image-repo"], now.Properties["registry/server"] = "team/shop", "registry.example.com/"
-	})
+	for _, value := range []string{"Team/Shop", "team/shop:1", "team/shop@sha256:" + strings.Repeat("0", 64), "a b", "-x"} {
+		refuses(t, h, "registry:set shop image-repo '"+value+"'", api.Usage, "is no repository")
+	}
+	refuses(t, h, "registry:set shop server 'a b'", api.Usage, "is no registry's address")
+	prints(t, h, "registry:set shop image-repo team/shop", "=====> Setting image-repo to team/shop\n")
+	prints(t, h, "registry:set --global server https://registry.example.com/", "=====> Setting server to https://registry.example.com/\n")
 	if change := submits(t, h, nil, "tags:deploy shop other"); change.Image != "registry.example.com/team/shop:other" || change.Pull != agent.PullMissing {
 		t.Errorf("of a registry: %+v", change)
 	}

@@ -22,6 +22,9 @@ const (
 	sourceSync = "git-sync"
 )
 
+// archived tells whether an app's source came as an archive: its kind is the source's word.
+func archived(source string) bool { return slices.Contains([]string{"tar", "tar.gz", "zip"}, source) }
+
 // Builds tells whether ps:rebuild of an app builds again: what it runs was built from its
 // repository's deploy branch, or that was synchronized since. An app that was deployed in
 // another way meanwhile, or rolled back, is left with the image that it has.
@@ -31,7 +34,7 @@ func Builds(ctx context.Context, host *agent.Host, app string) (bool, error) {
 		return false, fmt.Errorf("read the settings of %s: %w", app, err)
 	}
 	from := settings.Properties["apps/deploy-source"]
-	if !slices.Contains([]string{sourcePush, sourceSync, "tar", "tar.gz", "zip"}, from) {
+	if from != sourcePush && from != sourceSync && !archived(from) {
 		return false, nil
 	}
 	head, _, err := Head(ctx, host, app)
@@ -47,8 +50,8 @@ func Builds(ctx context.Context, host *agent.Host, app string) (bool, error) {
 }
 
 // App is the core's part in receive-app: it builds a commit of the app's repository and
-// deploys the image. Without a commit it is the deploy branch's; one that is not in the
-// repository is for another plugin to build.
+// deploys the image. Without a commit it is the deploy branch's, unless the app runs what
+// came in another way; one that is not in the repository is for another plugin to build.
 func (r *Receiver) App(ctx context.Context, app, commit string) error {
 	repository := r.Host.Places.App(app)
 	if r.Host.Exists(app) != nil || !isRepository(repository) {
@@ -59,6 +62,9 @@ func (r *Receiver) App(ctx context.Context, app, commit string) error {
 		return err
 	}
 	if commit == "" {
+		if elsewhere, err := r.elsewhere(ctx, app); err != nil || elsewhere {
+			return err
+		}
 		commit = "refs/heads/" + deployed
 	} else if !commitForm.MatchString(commit) {
 		return nil
@@ -75,6 +81,16 @@ func (r *Receiver) App(ctx context.Context, app, commit string) error {
 	}
 	defer release()
 	return r.build(ctx, app, commit, deployed)
+}
+
+// elsewhere tells whether what an app runs is not of its repository.
+func (r *Receiver) elsewhere(ctx context.Context, app string) (bool, error) {
+	version, err := r.Host.Ledger.Current(app)
+	if err != nil || version == 0 {
+		return false, err
+	}
+	builds, err := Builds(ctx, r.Host, app)
+	return !builds, err
 }
 
 // ready refuses what would be refused after the build.
@@ -150,6 +166,9 @@ func (r *Receiver) build(ctx context.Context, app, commit, deployed string) erro
 		if _, err := git(ctx, "--git-dir="+repository, "update-ref", "--end-of-options", "refs/heads/"+deployed, commit); err != nil {
 			return err
 		}
+	}
+	if os.Getenv(receives) != app && archived(settings.Properties["apps/deploy-source"]) {
+		return nil // it is built again, or whoever brings the archive says so
 	}
 	return r.Host.Fire(ctx, "deploy-source-set", app, sourcePush, commit)
 }

@@ -39,11 +39,15 @@ func cleaned() []string {
 // fetches from nowhere but other machines.
 func environment(more ...string) []string {
 	kept := append(cleaned(), "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "SSH_ASKPASS_REQUIRE=never", "GIT_ALLOW_PROTOCOL=git:http:https:ssh", "LC_ALL=C")
-	if os.Getenv("GIT_SSH_COMMAND") == "" && os.Getenv("GIT_SSH") == "" {
-		kept = append(kept, "GIT_SSH_COMMAND=ssh -o BatchMode=yes")
+	if quarantine := os.Getenv(quarantineVariable); quarantine != "" {
+		kept = append(kept, "GIT_ALTERNATE_OBJECT_DIRECTORIES="+quarantine)
 	}
 	return append(kept, more...)
 }
+
+// quarantineVariable names where git keeps what a push has brought until its hook agrees, to
+// the host's own git. What is refused is gone with it.
+const quarantineVariable = "DOKKU_PUSH_QUARANTINE"
 
 // ofRepository tells the variables by which git says to its children which repository they
 // are in. A plugin that a hook starts is to find the repositories that it names itself.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -40,10 +41,13 @@ func (r *Receiver) Hook(ctx context.Context, app string) error {
 			_ = os.Unsetenv(name) // fails never for a name that is set
 		}
 	}
-	if quarantine != "" {
+	if quarantine != "" && r.plugins() {
 		if err := adopt(r.Host.Places.App(app), quarantine); err != nil {
 			return err
 		}
+	} else if quarantine != "" {
+		_ = os.Setenv(quarantineVariable, quarantine) // fails never: it holds no NUL
+		defer func() { _ = os.Unsetenv(quarantineVariable) }()
 	}
 	if err := r.chooseBranch(ctx, app, updates); err != nil {
 		return err
@@ -55,6 +59,13 @@ func (r *Receiver) Hook(ctx context.Context, app string) error {
 		}
 	}
 	return nil
+}
+
+// plugins tells whether any plugin has a part in what becomes of a push, and so may look for
+// its commits in the app's repository.
+func (r *Receiver) plugins() bool {
+	return slices.ContainsFunc([]string{"receive-branch", "receive-app", "pre-receive-app", "post-extract", "pre-deploy", "check-deploy", "core-post-deploy", "post-deploy"},
+		func(trigger string) bool { return len(r.Host.Walk.Ships(trigger)) > 0 })
 }
 
 // mostUpdates is how many refs one push may move.

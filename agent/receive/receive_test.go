@@ -351,6 +351,11 @@ func TestRebuilds(t *testing.T) {
 	builds(false, "deployed by a client since")
 	w.builds = nil
 	must(t, w.App(t.Context(), "shop", ""))
+	if len(w.builds) != 0 {
+		t.Errorf("a rebuild of what came in another way built %+v", w.builds)
+	}
+	must(t, w.Host.Ledger.SetCurrent("shop", 1))
+	must(t, w.App(t.Context(), "shop", ""))
 	if len(w.builds) != 1 || w.builds[0].From.Revision != c {
 		t.Errorf("receive-app without a commit built %+v", w.builds)
 	}

@@ -98,9 +98,9 @@ func resolve(ctx context.Context, dir, name string) string {
 	return commit
 }
 
-// adopt makes what a push has brought part of the repository for good: git keeps it apart
-// until the hook has agreed, where a plugin's git would not find it. What comes of a push that
-// is refused is nobody's, and git's own clean-up removes it.
+// adopt makes what a push has brought part of the repository for good, for plugins: git keeps
+// it apart until the hook has agreed, where a plugin's git would not find it. What comes of a
+// push that is refused after that is nobody's, and git's own clean-up removes it.
 func adopt(dir, quarantine string) error {
 	err := filepath.WalkDir(quarantine, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -153,7 +153,11 @@ func checkOut(ctx context.Context, repository, dir, commit string, keep bool) er
 	alternates := filepath.Join(dir, ".git", "objects", "info", "alternates")
 	err := os.MkdirAll(filepath.Dir(alternates), 0o755)
 	if err == nil {
-		err = os.WriteFile(alternates, []byte(filepath.Join(repository, "objects")+"\n"), 0o644)
+		from := filepath.Join(repository, "objects") + "\n"
+		if quarantine := os.Getenv(quarantineVariable); quarantine != "" {
+			from += quarantine + "\n"
+		}
+		err = os.WriteFile(alternates, []byte(from), 0o644)
 	}
 	if text, readErr := os.ReadFile(filepath.Join(repository, "shallow")); err == nil && readErr == nil {
 		err = os.WriteFile(filepath.Join(dir, ".git", "shallow"), text, 0o644)
@@ -165,7 +169,7 @@ func checkOut(ctx context.Context, repository, dir, commit string, keep bool) er
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(dir, ".gitmodules")); err == nil {
-		if _, err := git(ctx, "-C", dir, "submodule", "--quiet", "update", "--init", "--recursive"); err != nil {
+		if _, err := gitWith(ctx, fetching(agent.Places{Root: filepath.Dir(repository)}), "-C", dir, "submodule", "--quiet", "update", "--init", "--recursive"); err != nil {
 			return api.Errorf(api.BuildFailed, "fetch the submodules", "%w", err).
 				WithHint("the host fetches them itself, as the user that it runs as: does .gitmodules name addresses that it may read over https, ssh or git?")
 		}
@@ -203,4 +207,17 @@ func author(ctx context.Context, repository, commit string) string {
 		return ""
 	}
 	return text
+}
+
+// Copy gives an app what branches and tags of another's repository have, and no more than
+// that. One without a repository has nothing to give.
+func Copy(ctx context.Context, places agent.Places, from, to string) error {
+	if !isRepository(places.App(from)) {
+		return nil
+	}
+	if err := Initialize(ctx, places, to); err != nil {
+		return err
+	}
+	_, err := gitWith(ctx, []string{"GIT_ALLOW_PROTOCOL=file"}, "--git-dir="+places.App(to), "fetch", "--quiet", "--update-shallow", "--end-of-options", places.App(from), "+refs/*:refs/*")
+	return err
 }

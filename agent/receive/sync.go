@@ -92,7 +92,7 @@ func Sync(ctx context.Context, host *agent.Host, app, from, ref string) (commit 
 		return "", false, err
 	}
 	const fetched = "refs/dokku-push/fetched"
-	if _, err := git(ctx, "--git-dir="+dir, "fetch", "--quiet", "--no-tags", "--force", "--end-of-options", from, "+"+ref+":"+fetched); err != nil {
+	if _, err := gitWith(ctx, fetching(host.Places), "--git-dir="+dir, "fetch", "--quiet", "--no-tags", "--force", "--end-of-options", from, "+"+ref+":"+fetched); err != nil {
 		return "", false, err
 	}
 	if commit = resolve(ctx, dir, fetched); commit == "" {

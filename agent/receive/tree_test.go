@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,7 +90,8 @@ func TestTreeRefused(t *testing.T) {
 	}
 }
 
-// TestTreeRebuilds: what came as an archive is built again by ps:rebuild.
+// TestTreeRebuilds: what came as an archive is built again by ps:rebuild, and came as an
+// archive still; only a push makes it one that is pushed.
 func TestTreeRebuilds(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -101,5 +103,47 @@ func TestTreeRebuilds(t *testing.T) {
 		if builds, err := Builds(ctx, w.Host, "shop"); err != nil || builds != want {
 			t.Errorf("%s: %v, %v", source, builds, err)
 		}
+		w.fired = nil
+		must(t, w.App(ctx, "shop", ""))
+		if told := slices.ContainsFunc(w.fired, func(one string) bool { return strings.HasPrefix(one, "deploy-source-set shop git-push") }); told == want {
+			t.Errorf("%s: a rebuild fires %q", source, w.fired)
+		}
+	}
+	w.set("apps/deploy-source", "tar")
+	c := w.commit(map[string]string{"Procfile": "web: x\n"})
+	must(t, w.hook(none+" "+c+" refs/heads/master"))
+	if !slices.Contains(w.fired, "deploy-source-set shop git-push "+c) {
+		t.Errorf("a push fires %q", w.fired)
+	}
+}
+
+// TestCopy: another app gets the branches and tags, and needs the first one's files no more.
+func TestCopy(t *testing.T) {
+	w := newWorld(t)
+	ctx, places := context.Background(), w.Host.Places
+	must(t, w.Host.Settings.Create("copy"))
+	must(t, Copy(ctx, places, "shop", "copy"))
+	if isRepository(places.App("copy")) {
+		t.Error("a copy of nothing is a repository")
+	}
+	must(t, Initialize(ctx, places, "shop"))
+	must(t, Copy(ctx, places, "shop", "copy")) // an empty one
+	c := w.commit(map[string]string{"Procfile": "web: x\n"})
+	command(t, places.App("shop"), "git", "update-ref", "refs/heads/master", c)
+	command(t, places.App("shop"), "git", "update-ref", "refs/tags/v1", c)
+	shallow := filepath.Join(t.TempDir(), "shallow")
+	must(t, os.WriteFile(filepath.Join(places.App("shop"), "shallow"), []byte(c+"\n"), 0o644))
+	must(t, Copy(ctx, places, "shop", "copy"))
+	must(t, w.Host.Settings.Destroy("shop"))
+	refs := command(t, places.App("copy"), "git", "for-each-ref", "--format=%(objectname) %(refname)")
+	for _, ref := range []string{"refs/heads/master", "refs/tags/v1"} {
+		if !strings.Contains(refs+"\n", c+" "+ref+"\n") {
+			t.Errorf("%s is not copied: %s", ref, refs)
+		}
+	}
+	command(t, places.App("copy"), "git", "fsck", "--strict")
+	command(t, filepath.Dir(shallow), "git", "clone", "--quiet", "file://"+places.App("copy"), shallow)
+	if _, err := os.Stat(filepath.Join(places.App("copy"), "hooks", "pre-receive")); err != nil {
+		t.Error("nothing receives what is pushed to the copy")
 	}
 }

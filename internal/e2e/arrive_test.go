@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,15 +20,26 @@ import (
 // piped gives a command of Dokku what a program prints, as a pipe in a shell does.
 func piped(t *testing.T, h *testkit.Host, program []string, args ...string) testkit.Result {
 	t.Helper()
-	var out bytes.Buffer
-	from := exec.Command(program[0], program[1:]...)
-	from.Stdout = &out
-	if err := from.Run(); err != nil {
-		t.Fatalf("%q: %v", program, err)
+	return pipe(t, exec.Command(program[0], program[1:]...), h.DokkuCommand(t, args...))
+}
+
+// pipe runs both programs at once, the second with what the first prints.
+func pipe(t *testing.T, from, to *exec.Cmd) testkit.Result {
+	t.Helper()
+	out, err := from.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	cmd := h.DokkuCommand(t, args...)
-	cmd.Stdin = &out
-	return testkit.Run(t, cmd)
+	to.Stdin = out
+	if err := from.Start(); err != nil {
+		t.Fatalf("%q: %v", from.Args, err)
+	}
+	result := testkit.Run(t, to)
+	_ = out.Close() // or who prints waits for a reader that is gone
+	if err := from.Wait(); err != nil && result.Exit == 0 {
+		t.Fatalf("%q: %v", from.Args, err)
+	}
+	return result
 }
 
 func done(t *testing.T, result testkit.Result) testkit.Result {
@@ -94,6 +106,7 @@ func TestArchives(t *testing.T) {
 	if said := dokku(t, h, 0, "ps:rebuild", app).Stdout; !strings.Contains(said, "-----> Building "+app+" from "+releases[len(releases)-1].Source.Revision[:10]) {
 		t.Errorf("ps:rebuild builds nothing:\n%s", said)
 	}
+	prints(t, h, "tar.gz\n", "apps:report", app, "--app-deploy-source")
 
 	before := status(t, h, dir, app).Hash
 	var hostile bytes.Buffer
@@ -115,6 +128,19 @@ func TestArchives(t *testing.T) {
 	if after := status(t, h, dir, app).Hash; after != before {
 		t.Errorf("what was refused has changed the host")
 	}
+}
+
+// pushOnly makes an image of another one, with another page, that only the registry has.
+func pushOnly(t *testing.T, from, name, text string) {
+	t.Helper()
+	container := docker(t, "create", from)
+	t.Cleanup(func() { _ = exec.Command("docker", "rm", "--force", container).Run() })
+	page := filepath.Join(t.TempDir(), "index.html")
+	put(t, page, text+"\n")
+	docker(t, "cp", page, container+":/srv/index.html")
+	docker(t, "commit", container, name)
+	docker(t, "push", name)
+	docker(t, "rmi", name)
 }
 
 // TestImages: what docker save writes and what a registry has are deployed by their digests;
@@ -139,16 +165,7 @@ func TestImages(t *testing.T) {
 
 	docker(t, "push", name)
 	second := registry.Addr + "/team/" + app + ":2"
-	container := docker(t, "create", name)
-	t.Cleanup(func() { _ = exec.Command("docker", "rm", "--force", container).Run() })
-	page := filepath.Join(empty, "index.html")
-	if err := os.WriteFile(page, []byte("Hello out of the registry\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	docker(t, "cp", page, container+":/srv/index.html")
-	docker(t, "commit", container, second)
-	docker(t, "push", second)
-	docker(t, "rmi", second)
+	pushOnly(t, name, second, "Hello out of the registry")
 	said = done(t, h.Dokku(t, "git:from-image", app, second))
 	t.Cleanup(func() { _ = exec.Command("docker", "rmi", second).Run() })
 	if !strings.Contains(said.Stdout, "Pulling image "+second) {
@@ -177,5 +194,63 @@ func TestImages(t *testing.T) {
 	dokku(t, h, 0, "ps:rebuild", app)
 	if all := status(t, h, empty, app).Releases; all[len(all)-1].Run != id {
 		t.Errorf("ps:rebuild runs another image: %+v", all[len(all)-1])
+	}
+}
+
+// arriveBySSHD brings an app in each of the ways but git push and dokku-push through Debian's
+// sshd and the forced command, each with the program that people use for it.
+func arriveBySSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testkit.Key, port int) {
+	ssh := func(words ...string) *exec.Cmd { return sshCommand(t, sshd, key, nil, words...) }
+	app := testkit.AppName(t, "arrives")
+	done(t, testkit.Run(t, ssh("apps:create", app)))
+	t.Cleanup(func() { done(t, testkit.Run(t, ssh("apps:destroy", "--force", app))) })
+	says := func(text string) {
+		t.Helper()
+		curl := exec.Command("curl", "--silent", "--show-error", "--header", "Host: "+app+".example.test", fmt.Sprintf("http://127.0.0.1:%d/", port))
+		if answer := testkit.Run(t, curl); answer.Exit != 0 || !strings.Contains(answer.Stdout, text) {
+			t.Errorf("the app answers %q, %s; want %q", answer.Stdout, answer.Stderr, text)
+		}
+	}
+	c := pushing(t, testkit.CopyApp(t, "hello"), sshd.Addr, sshd.HostKey, key.File) // never pushed from
+	done(t, pipe(t, exec.Command("tar", "c", "-C", c.dir, "--exclude=.git", "."), ssh("tar:in", app)))
+	says("Hello, world")
+	c.says("Hello, world", "Hello, zip")
+	done(t, pipe(t, exec.Command("git", "-C", c.dir, "archive", "--format=zip", "HEAD"), ssh("git:from-archive", "--archive-type", "zip", app, "--")))
+	says("Hello, zip")
+	c.says("Hello, zip", "Hello, web")
+	files := t.TempDir()
+	c.git("archive", "--format=tar.gz", "--output="+filepath.Join(files, "app.tgz"), "HEAD")
+	web := served(t, http.FileServer(http.Dir(files)))
+	done(t, testkit.Run(t, ssh("git:from-archive", "--archive-type", "tar.gz", app, web+"/app.tgz")))
+	says("Hello, web")
+	unchanged(t, pipe(t, exec.Command("curl", "--silent", "--show-error", web+"/app.tgz"), ssh("tar:in", app)))
+	if report := done(t, testkit.Run(t, ssh("apps:report", app, "--app-deploy-source"))); report.Stdout != "tar.gz\n" {
+		t.Errorf("the source is %q", report.Stdout)
+	}
+
+	registry := testkit.Registry(t, testkit.RegistryOptions{})
+	repository := registry.Addr + "/team/" + app
+	foreignImage(t, app, repository+":1")
+	done(t, pipe(t, exec.Command("docker", "save", repository+":1"), ssh("git:load-image", app, repository+":1")))
+	says("Hello out of the image")
+	pushOnly(t, repository+":1", repository+":2", "Hello out of the registry")
+	done(t, testkit.Run(t, ssh("registry:set", app, "image-repo", repository)))
+	done(t, testkit.Run(t, ssh("tags:deploy", app, "2")))
+	t.Cleanup(func() { _ = exec.Command("docker", "rmi", repository+":2", repository+":3").Run() })
+	says("Hello out of the registry")
+	pushOnly(t, repository+":1", repository+":3", "Hello by its name")
+	done(t, testkit.Run(t, ssh("git:from-image", app, repository+":3")))
+	says("Hello by its name")
+
+	taken := t.TempDir()
+	take := exec.Command(bin.Client, "import", "--app", app)
+	take.Dir = taken
+	take.Env = append(os.Environ(), "CI=", "DOKKU_HOST=dokku@"+sshd.Addr, "DOKKU_SSH_HOST_KEY="+sshd.HostKey, "DOKKU_SSH_KEY_FILE="+key.File)
+	done(t, testkit.Run(t, take))
+	text, err := os.ReadFile(filepath.Join(taken, "dokku.hcl"))
+	for _, part := range []string{`app = "` + app + `"`, `address  = "dokku@` + sshd.Addr + `"`, "registry:set " + app + " image-repo " + repository} {
+		if err != nil || !strings.Contains(string(text), part) {
+			t.Errorf("import does not write %q: %v\n%s", part, err, text)
+		}
 	}
 }

@@ -176,6 +176,11 @@ func TestGitFetch(t *testing.T) {
 	if out := testkit.Run(t, archive); out.Exit != 0 || !strings.Contains(out.Stdout, "web: exec") {
 		t.Errorf("git archive: exit %d %s", out.Exit, out.Stderr)
 	}
+	copied := h.App(t, "copied")
+	dokku(t, h, 0, "apps:clone", app, copied)
+	if own, of := c.try("ls-remote", c.host+copied).Stdout, c.try("ls-remote", c.host+app).Stdout; own != of || own == "" {
+		t.Errorf("the repository of the clone has\n%s, and not\n%s", own, of)
+	}
 	c.commit("second")
 	shallow := &checkout{t: t, dir: filepath.Join(t.TempDir(), "shallow"), env: c.env, host: c.host}
 	c.git("clone", "--quiet", "--depth=1", "file://"+c.dir, shallow.dir)
@@ -301,9 +306,18 @@ func pushByGit(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testk
 	c := pushing(t, testkit.CopyApp(t, "hello"), sshd.Addr, sshd.HostKey, key.File)
 	c.refused("put dokku-push beside dokku-agent", "push", c.host+app, "main")
 	must(t, exec.Command("install", "-m", "755", bin.Client, "/usr/local/bin/dokku-push"))
-	c.git("push", c.host+app, "main")
+	c.commit("second")
+	shallow := &checkout{t: t, dir: filepath.Join(t.TempDir(), "shallow"), env: c.env}
+	c.git("clone", "--quiet", "--depth=1", "file://"+c.dir, shallow.dir)
+	shallow.git("push", c.host+app, "main")
 	c.says("Hello, world", "Hello, sshd")
 	c.git("push", c.host+app, "main")
+	if heads := c.git("ls-remote", c.host+app, "main"); !strings.HasPrefix(heads, c.git("rev-parse", "HEAD")) {
+		t.Errorf("the branch is at %s", heads)
+	}
+	if packed := c.git("archive", "--remote="+c.host+app, "main", "Procfile"); !strings.Contains(packed, "web: exec") {
+		t.Errorf("git archive brings %q", packed)
+	}
 	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", port), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -30,11 +30,15 @@ func (l *look) readConfig(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	git, _, err := l.report(ctx, "git:report", "git", l.app)
+	if err != nil {
+		return err
+	}
 	var own []string
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		value := env[key]
 		switch {
-		case key == "PORT" || key == "GIT_REV":
+		case key == "PORT" || key == "GIT_REV" || key == git.get("rev-env-var"): // the host's own to set
 		case refused("secrets = [\""+key+"\"]\n") != "":
 			own = append(own, key)
 		case l.isLink(value):

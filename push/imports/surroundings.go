@@ -80,6 +80,7 @@ func (l *look) surroundings(ctx context.Context) error {
 		command, noun string
 		usual         map[string]string // of the properties that are looked at
 	}{
+		{"git", "git", map[string]string{"deploy-branch": "", "keep-git-dir": "false", "rev-env-var": "GIT_REV"}},
 		{"network", "network", map[string]string{"attach-post-create": "", "attach-post-deploy": "", "initial-network": "", "bind-all-interfaces": "false", "static-web-listener": "", "tld": ""}},
 		{"proxy", "proxy", map[string]string{"enabled": "true", "type": "nginx"}},
 		{"scheduler", "scheduler", map[string]string{"selected": "docker-local"}},
