@@ -26,8 +26,9 @@ const (
 // The properties that bound an app's review apps, whatever its dokku.hcl says. The host's own
 // maximum is that of all review apps together.
 const (
-	ReviewMax = "review/max" // a number
-	ReviewTTL = "review/ttl" // the longest life, as "72h"
+	ReviewMax     = "review/max"     // a number
+	ReviewTTL     = "review/ttl"     // the longest life, as "72h"
+	ReviewInherit = "review/inherit" // the config keys that may be taken over, with commas between
 )
 
 const (
@@ -49,6 +50,9 @@ type ReviewRequest struct {
 	Max     int           // most review apps of the parent at once; 0: as the host says
 	Domain  string        // under which it answers; empty: as any app of its name
 	Inherit []string      // config keys that it takes over from the parent; it gets no other
+	// Bounded is asked for by a certificate, not by a key: where ReviewInherit is not set, none
+	// of the parent's keys are taken over.
+	Bounded bool
 }
 
 // Review is a review app.
@@ -151,7 +155,22 @@ func (h *Host) reviewParent(request ReviewRequest) (Settings, error) {
 	if of, is := reviewOf(request.Parent, parent); is {
 		return Settings{}, api.Errorf(api.Precondition, opReviewUp, "%s is a review app itself, of %s", request.Parent, of.Parent)
 	}
-	return parent, nil
+	return parent, h.mayInherit(request, parent)
+}
+
+// mayInherit refuses keys that the host keeps from an app's review apps, whatever the
+// dokku.hcl of a branch says.
+func (h *Host) mayInherit(request ReviewRequest, parent Settings) error {
+	allowed, said := h.inherit(parent).Properties[ReviewInherit]
+	if !said && !request.Bounded {
+		return nil
+	}
+	kept := slices.DeleteFunc(slices.Clone(request.Inherit), func(key string) bool { return slices.Contains(strings.Split(allowed, ","), key) })
+	if len(kept) == 0 {
+		return nil
+	}
+	return api.Errorf(api.Refused, opReviewUp, "%s does not hand these on to its review apps: %s", request.Parent, strings.Join(kept, ", ")).
+		WithHint("take them out of review { inherit }, or, on the host: dokku review:set %s inherit %s", request.Parent, strings.Join(request.Inherit, ","))
 }
 
 // renewReview gives an app that is there more time; ErrNotFound: it is not there.

@@ -55,7 +55,7 @@ func (h *Host) removeReview(ctx context.Context, app string, by Caller, may func
 	if err == nil {
 		err = h.Destroy(ctx, app, by)
 	}
-	if err != nil && !h.Settings.Has(app) && api.AsError(err).Code == api.Locked {
+	if err != nil && !h.Settings.Has(app) && slices.Contains([]api.Code{api.Locked, api.NotFound}, api.AsError(err).Code) {
 		err = nil // somebody else has removed it meanwhile
 	}
 	if err == nil {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -110,6 +112,44 @@ func upAndDown(t *testing.T, h *agent.Host, request agent.ReviewRequest, change 
 	}
 	if gone, err := h.RemoveReview(ctx, request.Name, app, by); err != nil || gone {
 		t.Errorf("remove %s again: %t, %v", request.Name, gone, err)
+	}
+}
+
+// TestReviewRemovedByMany: those who wait while somebody else removes an app find it gone,
+// and leave nothing of their own: no journal, no lock.
+func TestReviewRemovedByMany(t *testing.T) {
+	t.Parallel()
+	w := reviewed(t)
+	ctx, by := context.Background(), agent.Caller{Name: "watch"}
+	for n := range 5 {
+		name := reviewRequest(n).Name
+		w.process(0).run(func(h *agent.Host) {
+			_, _, _, err := h.MakeReview(ctx, reviewRequest(n))
+			must(t, err)
+		})
+		var wait sync.WaitGroup
+		for at := range 6 {
+			wait.Go(func() {
+				w.process(0).run(func(h *agent.Host) {
+					err := error(nil)
+					if at%2 == 0 {
+						_, err = h.RemoveReview(ctx, name, app, by)
+					} else if err = h.Destroy(ctx, name, by); err != nil && api.AsError(err).Code == api.NotFound {
+						err = nil // it came too late
+					}
+					if err != nil {
+						t.Errorf("remove it: %v", err)
+					}
+				})
+			})
+		}
+		wait.Wait()
+		must(t, filepath.WalkDir(w.dir, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Name() == name {
+				t.Errorf("there still is %s", path)
+			}
+			return err
+		}))
 	}
 }
 

@@ -21,11 +21,15 @@ func DoorKey() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
+// ReviewGrant before an app's name stands for the right to make review apps of it, to deploy
+// and to remove them, and to do nothing to the app itself. No app can be called so.
+const ReviewGrant = "review:"
+
 // AuthRequest is what AuthCommand reads on standard input.
 type AuthRequest struct {
 	Token     string   `json:"token"`      // the job's, of the issuer that the host trusts
 	PublicKey string   `json:"public_key"` // that the certificate is to be for, ssh-ed25519
-	Apps      []string `json:"apps"`       // that the job wants to deploy
+	Apps      []string `json:"apps"`       // that the job wants to deploy; behind ReviewGrant: whose review apps
 }
 
 // AuthAnswer is what AuthCommand prints: a certificate, or why there is none.

@@ -19,6 +19,9 @@ type Plan struct {
 	Exists  bool   `json:"exists"`
 	Current int    `json:"current,omitempty"` // vN, 0 before the first deploy
 	Next    int    `json:"next,omitempty"`    // vN that it would become
+	// Offline says that no host was asked: Changes are what the release consists of, compared
+	// with nothing.
+	Offline bool `json:"offline,omitempty"`
 	// Environment is the environment block of dokku.hcl that counts; filled in by the client.
 	Environment string `json:"environment,omitempty"`
 	// State is the hash of the state that was looked at (DESIGN 6).

@@ -18,7 +18,7 @@ import (
 )
 
 // wire are the bodies that travel by themselves; whatever else travels is part of one.
-var wire = []any{Hello{}, HostRequest{}, Diagnosis{}, AppState{}, Drift{}, PlanRequest{}, Plan{}, ReleaseRequest{}, RollbackRequest{}, PromoteRequest{}, HostBuild{}, Statement{}, Event{}, Error{}, AuthRequest{}, AuthAnswer{}}
+var wire = []any{Hello{}, HostRequest{}, Diagnosis{}, AppState{}, Drift{}, PlanRequest{}, Plan{}, ReleaseRequest{}, RollbackRequest{}, PromoteRequest{}, HostBuild{}, HostBuildKit{}, Statement{}, Event{}, Error{}, AuthRequest{}, AuthAnswer{}}
 
 // TestWire: every body has the names that both programs and other people's scripts know,
 // and comes back as it was. A name that is changed or forgotten fails.

@@ -20,7 +20,7 @@ import (
 func oidcCommands() []Command {
 	return []Command{
 		{api.AuthCommand, "", "Trade a CI job's token on standard input for an ssh certificate", authGitHub},
-		{"oidc:add", "<app> --repository <owner/name> --repository-id <id> [--environment <name>] [--ref <ref>] [--subject <sub>] [--workflow <ref>]", "Let the CI jobs of a repository deploy an app without a key", oidcAdd},
+		{"oidc:add", "<app> --repository <owner/name> --repository-id <id> [--environment <name>] [--ref <ref>] [--subject <sub>] [--workflow <ref>] [--review]", "Let the CI jobs of a repository deploy an app, or its review apps, without a key", oidcAdd},
 		{"oidc:close", "", "Let no CI job in without a key any more", oidcClose},
 		{"oidc:list", "[<app>]", "List which CI jobs may deploy what", oidcList},
 		{"oidc:open", "", "Let CI jobs trade their tokens for ssh certificates", oidcOpen},
@@ -153,7 +153,7 @@ func oidcAdd(ctx context.Context, call *Call) error {
 	if err := call.locally(); err != nil {
 		return err
 	}
-	var rule oidc.Rule
+	rule := oidc.Rule{Review: call.flag("--review")}
 	for _, one := range []struct {
 		flag string
 		into *string
@@ -187,7 +187,8 @@ func oidcAdd(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	call.heading("Jobs of %s may deploy %s", rule.Repository, rule.App)
+	what := map[bool]string{false: "deploy", true: "make review apps of"}[rule.Review]
+	call.heading("Jobs of %s may %s %s", rule.Repository, what, rule.App)
 	return nil
 }
 

@@ -24,7 +24,7 @@ func reviewCommands() []Command {
 		{"review:destroy", "<review-app> [--parent <app>]", "Run a review app's pr-predestroy and remove it, if it is there", reviewDestroy},
 		{"review:gc", "[<app>] [--dry-run]", "Remove the review apps whose time is over", reviewGC},
 		{"review:list", "[<app>] [--format text|json]", "List the review apps of an app or of all", reviewList},
-		{"review:set", "[--global|<app>] <key> [<value>]", "Set or clear a limit of an app's review apps: max, ttl", reviewSet},
+		{"review:set", "[--global|<app>] <key> [<value>]", "Set or clear a limit of an app's review apps: inherit, max, ttl", reviewSet},
 	}
 }
 
@@ -48,8 +48,17 @@ func checkTTL(value string) error {
 	return nil
 }
 
+func checkInherit(value string) error {
+	for key := range strings.SplitSeq(value, ",") {
+		if err := manifest.EnvKey(key); err != nil {
+			return api.Errorf(api.Usage, "", "inherit is config keys with commas between: %w", err)
+		}
+	}
+	return nil
+}
+
 func reviewSet(ctx context.Context, call *Call) error {
-	return call.set(ctx, "review", map[string]check{"max": checkMax, "ttl": checkTTL})
+	return call.set(ctx, "review", map[string]check{"inherit": checkInherit, "max": checkMax, "ttl": checkTTL})
 }
 
 var domainForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
@@ -99,7 +108,14 @@ func reviewCreate(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if request.Parent, request.Name, err = call.twoApps(ctx); err != nil {
+	if request.Parent, err = call.appSeen(ctx, call.Host.Reviewable); err != nil {
+		return err
+	}
+	if len(call.Args) != 1 {
+		return api.Errorf(api.Usage, "", "Please specify a new app name")
+	}
+	request.Name, request.Bounded = call.Args[0], call.By.Apps != ""
+	if err := call.Host.MayMakeReview(ctx, call.By, request.Name); err != nil {
 		return err
 	}
 	review, made, missing, err := call.Host.MakeReview(ctx, request)
@@ -148,7 +164,7 @@ func reviewDestroy(ctx context.Context, call *Call) error {
 // reviews are those of an app, or of all, that the caller may see.
 func (c *Call) reviews(ctx context.Context) (parent string, found []agent.Review, err error) {
 	if c.App != "" || len(c.Args) > 0 {
-		if parent, err = c.app(ctx); err != nil {
+		if parent, err = c.appSeen(ctx, c.Host.Reviewable); err != nil {
 			return "", nil, err
 		}
 	}

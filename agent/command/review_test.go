@@ -22,8 +22,9 @@ func TestReviewCommands(t *testing.T) {
 		"review:create shop r --domain '*.example.com'":  "is no domain",
 		"review:destroy":                                 "specify a review app",
 		"review:list --format yaml":                      "text or json",
+		"review:set shop inherit A,B-C":                  "config keys with commas",
 		"review:set shop max many":                       "max is a whole number",
-		"review:set shop parent other":                   "valid properties include: max, ttl",
+		"review:set shop parent other":                   "valid properties include: inherit, max, ttl",
 		"review:create shop r --branch 'a\nb'":           "one line",
 		"review:create shop r more":                      "specify a new app name",
 		"review:set --global ttl -1h":                    "ttl is a time",
@@ -47,6 +48,13 @@ func TestReviewCommands(t *testing.T) {
 	var list []agent.Review
 	if json.Unmarshal([]byte(out), &list) != nil || err != nil || len(list) != 1 || list[0].Branch != "x" || list[0].Domains[0] != "review-shop-x.pr.example.com" || list[0].Expires != nil {
 		t.Errorf("review:list: %s, %v", out, err)
+	}
+	pull := agent.Caller{User: "dokku", Name: "github:acme/shop/1", Fingerprint: "SHA256:x", Apps: "review:shop"}
+	for line, code := range map[string]api.Code{"review:create shop review-shop-y --inherit PASSWORD": api.Refused, "review:create shop shop": api.Refused, "review:create other r": api.NotFound, "review:create shop review-shop-y": "",
+		"review:list shop": "", "review:list other": api.NotFound} {
+		if _, _, err := do(t, Call{Host: h, By: pull}, line); (err == nil) != (code == "") || err != nil && api.AsError(err).Code != code {
+			t.Errorf("%s by a certificate for review apps: %v", line, err)
+		}
 	}
 	prints(t, h, "review:gc", "")
 	prints(t, h, "review:gc --dry-run", "REVIEW APP  APP  BRANCH  EXPIRES  DOMAIN\n")

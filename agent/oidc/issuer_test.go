@@ -130,7 +130,8 @@ func newDesk(t *testing.T, i *issuer) (*Desk, keys.File) {
 	err := desk.Change(t.Context(), func(now *Policy) error {
 		now.Issuer, now.Audience = i.server.URL, audience
 		now.Rules = []Rule{{App: "shop", Repository: "acme/shop", RepositoryID: "42", Environment: "production", Ref: "refs/heads/main", Subject: "repo:acme/shop:environment:production"},
-			{App: "shop-review-*", Repository: "acme/shop", RepositoryID: "42", Ref: "refs/heads/main"}}
+			{App: "shop-review-*", Repository: "acme/shop", RepositoryID: "42", Ref: "refs/heads/main"},
+			{App: "shop", Repository: "acme/shop", RepositoryID: "42", Subject: "repo:acme/shop:pull_request", Review: true}}
 		return nil
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ func (d *Desk) Exchange(ctx context.Context, request api.AuthRequest) (api.AuthA
 		return api.AuthAnswer{}, api.Errorf(api.Usage, op, "it names %d apps, and 1 to %d may be named", len(request.Apps), mostApps)
 	}
 	for _, app := range request.Apps {
-		if !appName.MatchString(app) {
+		if !appName.MatchString(strings.TrimPrefix(app, api.ReviewGrant)) {
 			return api.AuthAnswer{}, api.Errorf(api.Usage, op, "%.60q is no app name", app)
 		}
 	}

@@ -136,6 +136,36 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestReviewGrant: a job that may make review apps may not deploy the app, nor the other way
+// round; and the certificate says which of them is meant.
+func TestReviewGrant(t *testing.T) {
+	i := newIssuer(t)
+	desk, file := newDesk(t, i)
+	pull := func(id string) string {
+		return i.token(t, id, map[string]any{"sub": "repo:acme/shop:pull_request", "environment": nil, "ref": "refs/pull/7/merge"})
+	}
+	answer, err := desk.Exchange(t.Context(), ask(t, pull("a"), "review:shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if by, ok := desk.Accepts(parsed(t, answer), file); !ok || by.Apps != "review:shop" {
+		t.Errorf("an embedded host takes it for %+v, %t", by, ok)
+	}
+	for _, test := range []struct{ token, app, want string }{
+		{pull("b"), "shop", `the subject "repo:acme/shop:pull_request" may not deploy shop`}, {i.token(t, "c", nil), "review:shop", `the subject "repo:acme/shop:environment:production" may not make review apps of shop`},
+		{pull("d"), "review:other", "no policy lets a CI job make review apps of other"}, {pull("e"), "review:shop-review-1", "no policy lets a CI job make review apps of"},
+	} {
+		if _, err := desk.Exchange(t.Context(), ask(t, test.token, test.app)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", test.app, err, test.want)
+		}
+	}
+	for _, app := range []string{"review:", "review:review:shop", "review:a b", "reviews:shop"} {
+		if _, err := desk.Exchange(t.Context(), ask(t, pull("f"), app)); err == nil || api.AsError(err).Code != api.Usage {
+			t.Errorf("%q: %v", app, err)
+		}
+	}
+}
+
 // TestOnce: of many that use a token at the same time one succeeds; and it stays used.
 func TestOnce(t *testing.T) {
 	i := newIssuer(t)

@@ -32,7 +32,7 @@ type Policy struct {
 	Rules    []Rule `json:"rules,omitempty"`
 }
 
-// Rule lets the jobs of one repository deploy one app. Each field that is not empty must be
+// Rule lets the jobs of one repository deploy one app, or its review apps. Each field that is not empty must be
 // what the token says.
 type Rule struct {
 	App          string `json:"app"` // a name, or the beginning of names and *
@@ -42,6 +42,7 @@ type Rule struct {
 	Ref          string `json:"ref,omitempty"`
 	Subject      string `json:"subject,omitempty"`
 	Workflow     string `json:"workflow,omitempty"` // job_workflow_ref
+	Review       bool   `json:"review,omitempty"`   // it is about the app's review apps, and not about the app
 }
 
 // String is the rule as `oidc:add` takes it.
@@ -51,6 +52,9 @@ func (r Rule) String() string {
 		if one.value != "" {
 			text += " --" + one.flag + " " + one.value
 		}
+	}
+	if r.Review {
+		text += " --review"
 	}
 	return text
 }
@@ -83,7 +87,12 @@ func (r Rule) Valid() error {
 	return nil
 }
 
+// covers tells whether the rule is about an app, or about the review apps of one.
 func (r Rule) covers(app string) bool {
+	app, reviews := strings.CutPrefix(app, api.ReviewGrant)
+	if reviews != r.Review {
+		return false
+	}
 	if start, all := strings.CutSuffix(r.App, "*"); all {
 		return strings.HasPrefix(app, start)
 	}
@@ -93,12 +102,16 @@ func (r Rule) covers(app string) bool {
 // allows asks the rules about one app. Of several that refuse, the one speaks that came
 // closest. It does not say what it wants: whoever asks may be anybody.
 func (p Policy) allows(app string, claims *claims) error {
+	name, reviews := strings.CutPrefix(app, api.ReviewGrant)
 	furthest, reason := -1, refuse("no policy lets a CI job deploy %s", app).WithHint("on the host: dokku oidc:add %s --repository OWNER/NAME --repository-id ID --environment NAME", app)
+	if reviews {
+		reason = refuse("no policy lets a CI job make review apps of %s", name).WithHint("on the host: dokku oidc:add %s --repository OWNER/NAME --repository-id ID --subject repo:OWNER/NAME:pull_request --review", name)
+	}
 	for _, rule := range p.Rules {
 		if !rule.covers(app) {
 			continue
 		}
-		step, err := rule.judge(app, claims)
+		step, err := rule.judge(name, claims)
 		if err == nil {
 			return nil
 		}
@@ -117,6 +130,9 @@ func (r Rule) judge(app string, claims *claims) (step int, refused *api.Error) {
 	} {
 		if one.want == "" || one.want == one.is || one.what == "repository" && strings.EqualFold(one.want, one.is) {
 			continue
+		}
+		if r.Review {
+			return n, refuse("the %s %q may not make review apps of %s", one.what, one.is, app).WithHint("on the host, dokku oidc:list %s shows what may", app)
 		}
 		return n, refuse("the %s %q may not deploy %s", one.what, one.is, app).WithHint("on the host, dokku oidc:list %s shows what may", app)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,12 +20,14 @@ import (
 	"github.com/dokku-push/dokku-push/internal/redact"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/ci"
 	"github.com/dokku-push/dokku-push/push/report"
 	"github.com/dokku-push/dokku-push/remote"
 )
 
 func authFlags(c *client, flags *pflag.FlagSet) {
-	flags.StringVar(&c.audience, "audience", os.Getenv("DOKKU_OIDC_AUDIENCE"), "what the token is to be for (else dokku-push:HOST), as the host's `dokku oidc:set audience` has it")
+	flags.BoolVar(&c.reviews, "review", false, "a certificate that makes, deploys and removes review apps of APP, and does nothing to APP itself")
+	flags.StringVar(&c.audience, "audience", os.Getenv("DOKKU_OIDC_AUDIENCE"), "what the token is to be for (else dokku-push:HOST), as the host has it: dokku oidc:set audience")
 }
 
 // auth trades the job's token for a certificate, and leaves that with its key in a folder
@@ -37,19 +40,7 @@ func (c *client) auth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	audience := c.audience
-	if audience == "" {
-		host, err := remote.ParseTarget(target.Target)
-		if err != nil {
-			return err
-		}
-		audience = "dokku-push:" + host.Host
-	}
-	token, err := c.jobToken(ctx, audience)
-	if err != nil {
-		return err
-	}
-	answer, err := remote.Exchange(ctx, target, token, apps)
+	answer, err := c.trade(ctx, target, apps)
 	if err != nil {
 		return err
 	}
@@ -57,9 +48,71 @@ func (c *client) auth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.err, "=====> %s may deploy %s until %s\n", answer.Name, strings.Join(answer.Apps, ", "), answer.Expires.Format(time.RFC3339))
 	_, err = fmt.Fprintln(c.out, file)
 	return err
+}
+
+// trade gets the certificate, and says what for.
+func (c *client) trade(ctx context.Context, target remote.Options, apps []string) (remote.Certified, error) {
+	audience := c.audience
+	if audience == "" {
+		host, err := remote.ParseTarget(target.Target)
+		if err != nil {
+			return remote.Certified{}, err
+		}
+		audience = "dokku-push:" + host.Host
+	}
+	token, err := c.jobToken(ctx, audience)
+	if err != nil {
+		return remote.Certified{}, err
+	}
+	asked := slices.Clone(apps)
+	if c.reviews {
+		for i := range asked {
+			asked[i] = api.ReviewGrant + asked[i]
+		}
+	}
+	answer, err := remote.Exchange(ctx, target, token, asked)
+	if err != nil {
+		return answer, err
+	}
+	what := map[bool]string{false: "deploy", true: "make review apps of"}[c.reviews]
+	fmt.Fprintf(c.err, "=====> %s may %s %s until %s\n", answer.Name, what, strings.Join(apps, ", "), answer.Expires.Format(time.RFC3339))
+	return answer, nil
+}
+
+// certified gives a CI job that has no key one for its own time, where it asks for that.
+func (c *client) certified(ctx context.Context, job ci.Job) error {
+	if !job.OIDC {
+		return nil
+	}
+	c.reviews = job.Command == ci.ReviewCreate || job.Command == ci.ReviewDestroy
+	var apps []string
+	if c.several() {
+		members, err := push.Members(ctx, quiet(c.options), c.since)
+		if err != nil {
+			return err
+		}
+		for _, member := range members {
+			apps = append(apps, member.Name)
+		}
+		if len(apps) == 0 {
+			return nil // nothing has changed
+		}
+	}
+	target, apps, err := c.authFor(apps)
+	if err != nil {
+		return err
+	}
+	answer, err := c.trade(ctx, target, apps)
+	if err != nil {
+		return err
+	}
+	if c.options.Remote.KeyFile, err = put(c.room, answer); err != nil {
+		return err
+	}
+	c.options.Remote.Key = ""
+	return os.Unsetenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN") // who builds needs no other
 }
 
 // authFor finds out which apps are meant, and their host. Apps and a host that are named
@@ -132,18 +185,27 @@ func (c *client) jobToken(ctx context.Context, audience string) (redact.Secret, 
 	return body.Value, nil
 }
 
-// keep writes the key and its certificate into a folder of their own, as OpenSSH names
-// them, and tells the job's next steps where.
+const opKeep = "keep the certificate"
+
+// put writes the key and its certificate into a folder, as OpenSSH names them.
+func put(dir string, certified remote.Certified) (string, error) {
+	file := filepath.Join(dir, "key")
+	if err := errors.Join(os.WriteFile(file, []byte(certified.Key.Reveal()), 0o600), os.WriteFile(file+"-cert.pub", []byte(certified.Certificate+"\n"), 0o600)); err != nil {
+		return "", api.Errorf(api.Configuration, opKeep, "%w", err)
+	}
+	return file, nil
+}
+
+// keep writes the key and its certificate into a folder of their own, and tells the job's next steps where.
 func (c *client) keep(certified remote.Certified) (string, error) {
-	const op = "keep the certificate"
 	room, _ := c.options.Getenv("RUNNER_TEMP")
 	dir, err := os.MkdirTemp(room, "dokku-push-auth-") // mode 0700
 	if err != nil {
-		return "", api.Errorf(api.Configuration, op, "%w", err)
+		return "", api.Errorf(api.Configuration, opKeep, "%w", err)
 	}
-	file := filepath.Join(dir, "key")
-	if err := errors.Join(os.WriteFile(file, []byte(certified.Key.Reveal()), 0o600), os.WriteFile(file+"-cert.pub", []byte(certified.Certificate+"\n"), 0o600)); err != nil {
-		return "", errors.Join(api.Errorf(api.Configuration, op, "%w", err), os.RemoveAll(dir))
+	file, err := put(dir, certified)
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	for variable, name := range map[string]string{"GITHUB_OUTPUT": "ssh_key_file", "GITHUB_ENV": "DOKKU_SSH_KEY_FILE"} {
 		if path, _ := c.options.Getenv(variable); path != "" {

@@ -18,8 +18,6 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/ci"
-	"github.com/dokku-push/dokku-push/push/report"
-	"github.com/dokku-push/dokku-push/remote"
 )
 
 // errTimeout is why a job's deploy is stopped by itself.
@@ -42,6 +40,9 @@ func (c *client) readJob() error {
 	if err != nil {
 		return err
 	}
+	if job.Forked { // from here on nothing that its files say meets a secret
+		c.options.Getenv, c.options.Untrusted = ci.Plain(c.options.Getenv), true
+	}
 	c.take(job)
 	if c.room, err = os.MkdirTemp("", "dokku-push-ci-"); err != nil {
 		return fmt.Errorf("make a folder for the job: %w", err)
@@ -53,11 +54,16 @@ func (c *client) readJob() error {
 		}
 		c.options.Remote.KnownHosts = []string{file}
 	}
-	if err := c.login(job); err != nil {
-		return err
+	if !job.Forked { // whose files could say what is read with it
+		if err := c.login(job); err != nil {
+			return err
+		}
 	}
 	if runner, _ := c.options.Getenv("RUNNER_TEMP"); runner != "" && c.story.result == "" {
 		c.story.result = filepath.Join(runner, "dokku-push-result-"+filepath.Base(c.room)+".json")
+	}
+	if runner, _ := c.options.Getenv("RUNNER_TEMP"); runner != "" && !c.several() {
+		c.story.comment = filepath.Join(runner, "dokku-push-plan-"+filepath.Base(c.room)+".md")
 	}
 	return nil
 }
@@ -70,7 +76,7 @@ func (c *client) take(job ci.Job) {
 		value string
 		key   string // dokku.hcl's, where it is one of its words
 	}{
-		{&o.Host, job.Host, "host"}, {&o.App, firstText(job.Review, job.App), "app"}, {&o.Environment, job.Environment, ""}, {&o.Manifest, job.Manifest, ""},
+		{&o.Host, job.Host, "host"}, {&o.App, job.App, "app"}, {&o.Environment, job.Environment, ""}, {&o.Manifest, job.Manifest, ""},
 		{&o.Remote.HostKey, job.HostKey, "host.host_key"}, {&o.Image, job.Image, "build.image"}, {&o.Registry, job.Registry, "image.registry"},
 		{&o.Signing.Key, signing(job.Sign), ""}, {&c.since, job.Since, ""}, {&c.story.log, job.EventLog, ""}, {nil, job.Builder, "build.builder"}, {nil, job.Platform, "image.platforms"},
 	} {
@@ -94,6 +100,8 @@ func (c *client) take(job ci.Job) {
 	if job.Key != "" {
 		o.Remote.Key = job.Key
 	}
+	said, _ := o.Getenv("DOKKU_OIDC_AUDIENCE")
+	c.audience = firstText(c.audience, firstText(job.Audience, said))
 	if job.Passphrase != "" {
 		o.Remote.Passphrase = func(string) (string, error) { return job.Passphrase.Reveal(), nil }
 	}
@@ -181,26 +189,56 @@ func (c *client) ci(ctx context.Context) error {
 
 // work does what the command says.
 func (c *client) work(ctx context.Context, job ci.Job) error {
-	if job.Forked && job.Key == "" && c.options.Remote.KeyFile == "" && job.Command != ci.ReviewDestroy {
-		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork, to which CI gives no secrets: its files are checked, and no host is asked"})
+	switch {
+	case job.Command == ci.Check:
 		return c.check()
+	case job.Forked:
+		return c.forked(ctx, job)
+	}
+	if err := c.certified(ctx, job); err != nil {
+		return c.noVerdict(err)
 	}
 	switch job.Command {
-	case ci.Check:
-		return c.check()
 	case ci.Plan:
 		c.output = c.planPath(job)
 		c.story.plan = c.output
 		return c.plan(ctx)
-	case ci.ReviewDestroy:
-		return c.destroyReview(ctx, job)
-	case ci.ReviewCreate:
-		if err := c.cloneReview(ctx, job); err != nil {
-			return c.noVerdict(err)
-		}
+	case ci.ReviewCreate, ci.ReviewDestroy:
+		return c.reviewJob(ctx, job)
 	}
 	c.options.Plan = firstText(c.options.Plan, job.PlanFile)
 	return c.push(ctx)
+}
+
+// reviewJob is `review up` or `review down`, for what a job says.
+func (c *client) reviewJob(ctx context.Context, job ci.Job) error {
+	what := map[string]string{ci.ReviewCreate: "up", ci.ReviewDestroy: "down"}[job.Command]
+	c.args = append([]string{what}, c.args...)
+	c.pull.name, c.pull.branch, c.dryRun = job.Review, job.Branch, job.DryRun
+	c.job.Review = ""
+	return c.review(ctx)
+}
+
+// forked is what becomes of a fork's pull request, whatever was asked for: what it would be,
+// made of its files alone. With a key the host is asked what it would change. Nothing of it is
+// ever deployed, and nothing is removed by the name of its branch.
+func (c *client) forked(ctx context.Context, job ci.Job) error {
+	tell := func(text string) {
+		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork: " + text})
+	}
+	if err := os.Unsetenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN"); err != nil {
+		return err
+	}
+	switch {
+	case job.Command == ci.ReviewDestroy || job.Command == ci.ReviewCreate:
+		return c.reviewJob(ctx, job)
+	case c.options.Remote.Key == "" && c.options.Remote.KeyFile == "" || c.options.Host == "" || c.options.App == "":
+		tell("it is given no secrets and is not deployed; it is built here, and no host is asked. What it would change there is known only to a job that has a key, and that is given host and app")
+		c.offline = true
+	default:
+		tell("it is given no secrets and is not deployed; this is what it would change")
+	}
+	return c.plan(ctx)
 }
 
 // planPath is where a plan is kept for a later job.
@@ -249,67 +287,4 @@ func (c *client) late(ctx context.Context, err error) error {
 		return err
 	}
 	return api.Errorf(api.Locked, "deploy", "not done in %s: %w", c.job.Timeout, err).WithHint("dokku-push status tells what became of it; give it more time with the input timeout")
-}
-
-// cloneReview makes the review app out of the app, as Dokku's own action does, unless it is
-// there.
-func (c *client) cloneReview(ctx context.Context, job ci.Job) error {
-	connection, err := c.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer connection.Conn.Close()
-	state, err := connection.App(ctx, job.App)
-	if err != nil {
-		return err
-	}
-	if !state.Exists { // nothing to take over: the push makes it
-		return nil
-	}
-	return c.remotely(ctx, connection, "apps:clone", "--skip-deploy", "--ignore-existing", job.App, job.Review)
-}
-
-// destroyReview takes the review app away; one that is not there is no failure.
-func (c *client) destroyReview(ctx context.Context, job ci.Job) error {
-	connection, err := c.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer connection.Conn.Close()
-	state, err := connection.App(ctx, job.Review)
-	if err != nil {
-		return err
-	}
-	if !state.Exists {
-		fmt.Fprintf(c.err, "=====> there is no app %s\n", job.Review)
-		return nil
-	}
-	return c.remotely(ctx, connection, "apps:destroy", "--force", job.Review)
-}
-
-func (c *client) dial(ctx context.Context) (*push.Connection, error) {
-	o := quiet(c.options)
-	o.App = c.job.App
-	var app *manifest.App
-	if project, err := push.Load(o); err == nil {
-		app = project.App
-	}
-	target, err := push.Target(o, app)
-	if err != nil {
-		return nil, err
-	}
-	return push.Connect(ctx, target)
-}
-
-// remotely runs one of Dokku's commands for the job.
-func (c *client) remotely(ctx context.Context, connection *push.Connection, words ...string) error {
-	var said strings.Builder
-	exit, err := connection.Conn.Run(ctx, words, nil, &said, &said, remote.RunOptions{})
-	for line := range strings.Lines(said.String()) {
-		c.options.Report(api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: words[0], Text: strings.TrimRight(line, "\r\n")}})
-	}
-	if err == nil && exit != 0 {
-		err = api.Errorf(api.Precondition, words[0], "it ended with exit code %d: %s", exit, report.Legible(strings.TrimSpace(said.String())))
-	}
-	return err
 }

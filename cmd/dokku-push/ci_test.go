@@ -62,13 +62,14 @@ func TestJob(t *testing.T) {
 	}
 }
 
-// TestForkedJob: a fork's pull request is checked, without a key and without a host.
+// TestForkedJob: a fork's pull request is built, without a key and without a host; what would
+// run a command here is not, and its files read nothing that could be secret.
 func TestForkedJob(t *testing.T) {
 	forget(t)
 	dir := t.TempDir()
 	event := filepath.Join(dir, "event.json")
 	for name, text := range map[string]string{event: `{"pull_request":{"head":{"repo":{"full_name":"a/b"}},"base":{"repo":{"full_name":"c/b"}}}}`,
-		filepath.Join(dir, "Procfile"): "web: x $PORT\n", filepath.Join(dir, "Dockerfile"): "FROM scratch\n"} {
+		filepath.Join(dir, "Procfile"): "web: x $PORT\n", filepath.Join(dir, "dokku.hcl"): "build {\n  builder = \"static\"\n  static {\n    base = \"scratch\"\n    dir  = \".\"\n  }\n}\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -77,8 +78,25 @@ func TestForkedJob(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	got := at(t, dir, "ci")
-	if got.exit != 0 || !strings.Contains(got.err, "::warning ") || !strings.Contains(got.err, "fork") {
+	if got.exit != 0 || !strings.Contains(got.err, "::warning ") || !strings.Contains(got.err, "fork") || !strings.Contains(got.out, "compared with no host") || strings.Contains(got.err, "Connect") {
 		t.Errorf("%+v", got)
+	}
+	t.Setenv("DATABASE_URL", "canary")
+	made := filepath.Join(t.TempDir(), "made")
+	for text, says := range map[string]string{"build {\n  builder = \"static\"\n  static {\n    base = \"scratch\"\n    make = \"touch " + made + "\"\n  }\n}\n": "runs a command on this machine",
+		"domains = [env(\"DATABASE_URL\")]\n": "DATABASE_URL"} {
+		if err := os.WriteFile(filepath.Join(dir, "dokku.hcl"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"pull_request", "pull_request_target"} {
+			t.Setenv("GITHUB_EVENT_NAME", name)
+			if got := at(t, dir, "ci"); got.exit == 0 || !strings.Contains(got.err, says) || strings.Contains(got.err+got.out, "canary") {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	}
+	if _, err := os.Stat(made); err == nil {
+		t.Error("a command of the fork's ran")
 	}
 	t.Setenv("INPUT_COMMAND", "nonsense")
 	if got := at(t, dir, "ci"); got.exit != api.Exit(&api.Error{Code: api.Usage}) || strings.Count(got.err, "::error ") != 1 {

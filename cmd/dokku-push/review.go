@@ -22,6 +22,7 @@ import (
 // reviewing is which review app is meant, and how it is spoken of.
 type reviewing struct {
 	name, branch, number, format string
+	down                         bool // it was removed
 }
 
 func reviewFlags(c *client, flags *pflag.FlagSet) {
@@ -67,49 +68,18 @@ func (c *client) review(ctx context.Context) error {
 	return nil
 }
 
-// reviewName is the name of the review app, and what it was made of.
-func (c *client) reviewName(parent string) (name, of string, err error) {
-	ask := c.options.Getenv
-	switch {
-	case c.pull.number != "":
-		if strings.Trim(c.pull.number, "0123456789") != "" {
-			return "", "", api.Errorf(api.Usage, "", "--pr is the number of a pull request, not %q", c.pull.number)
-		}
-		of = "pr-" + c.pull.number
-	case c.pull.branch != "":
-		of = c.pull.branch
-	case ci.Branch(ask) != "":
-		of = ci.Branch(ask)
-	case ci.Request(ask) != "":
-		of = "pr-" + ci.Request(ask)
-	case c.pull.name != "":
-		of = c.pull.name
-	default:
-		return "", "", api.Errorf(api.Usage, "name the review app", "there is no branch to name it by").WithHint("use --branch, --pr or --name")
-	}
-	if strings.HasPrefix(of, "-") || len(of) > 255 || strings.ContainsFunc(of, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "", "", api.Errorf(api.Usage, "name the review app", "%q is no branch", of).WithHint("use --name")
-	}
-	name = firstText(c.pull.name, ci.ReviewName(parent, of))
-	if c.pull.name != "" {
-		of = c.pull.name // whatever the branch: it was said whose it is
-	}
-	if err := manifest.AppName(name); err != nil {
-		return "", "", api.Errorf(api.Usage, "name the review app", "%w", err).WithHint("use --name")
-	}
-	if name == parent {
-		return "", "", api.Errorf(api.Usage, "name the review app", "it is called %s, as the app itself", name).WithHint("use another --name")
-	}
-	return name, of, nil
+func (c *client) naming() ci.Naming {
+	return ci.Naming{Name: c.pull.name, Branch: c.pull.branch, Number: c.pull.number}
 }
 
 // reviewUp makes the review app on the host and pushes to it. Of a fork's pull request it
 // only says what it would be: its code meets no secret and no host.
 func (c *client) reviewUp(ctx context.Context, parent string, app *manifest.App) error {
-	name, of, err := c.reviewName(parent)
+	name, of, err := c.naming().Of(parent, c.options.Getenv)
 	if err != nil {
 		return err
 	}
+	c.job.Review = name
 	forked := ci.Forked(c.options.Getenv)
 	if forked {
 		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork: it gets a plan, and no secrets; no host is asked"})
@@ -133,7 +103,7 @@ func (c *client) reviewUp(ctx context.Context, parent string, app *manifest.App)
 	if err := c.withHost(ctx, app, func(connection *push.Connection) error { return c.reviewCommand(ctx, connection, words...) }); err != nil {
 		return err
 	}
-	c.options.Review, c.job.Review = name, name
+	c.options.Review = name
 	verdict, err := push.Push(ctx, c.options)
 	if err != nil {
 		return err
@@ -163,13 +133,19 @@ func (c *client) reviewPlan(parent, name string, app *manifest.App) error {
 
 // reviewDown removes the review app; one that is not there is no failure.
 func (c *client) reviewDown(ctx context.Context, parent string, app *manifest.App) error {
-	name, _, err := c.reviewName(parent)
+	if ci.Forked(c.options.Getenv) { // a branch of the same name may have one here
+		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork, which has no review app: there is nothing to remove"})
+		return nil
+	}
+	name, _, err := c.naming().Of(parent, c.options.Getenv)
 	if err != nil {
 		return err
 	}
 	c.job.Review = name
 	return c.withHost(ctx, app, func(connection *push.Connection) error {
-		return c.reviewCommand(ctx, connection, "review:destroy", name, "--parent="+parent)
+		err := c.reviewCommand(ctx, connection, "review:destroy", name, "--parent="+parent)
+		c.pull.down = err == nil
+		return err
 	})
 }
 

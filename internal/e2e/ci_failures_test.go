@@ -33,17 +33,20 @@ func TestActionFailures(t *testing.T) {
 		{"crash", "crash", nil},
 		{"unhealthy", "sick", nil},
 		{"release", "badrelease", nil},
-		{"locked", "hello", func(t *testing.T, _ *actionJob, dir, app string) {
-			slowStart(t, dir)
-			client := h.Command(t, dir, "--app", app)
+		{"locked", "hello", func(t *testing.T, _ *actionJob, _, app string) {
+			patient := testkit.CopyApp(t, "sick") // it has the lock for as long as the job may take
+			testkit.Edit(t, patient, "app.json", `"attempts": 2`, `"attempts": 1000`)
+			client := h.Command(t, patient, "--app", app)
 			var story lockedBuffer
 			client.Stderr = &story
 			if err := client.Start(); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = client.Wait() })
+			t.Cleanup(func() {
+				_ = client.Process.Signal(syscall.SIGINT)
+				_ = client.Wait()
+			})
 			story.waitFor(t, "Check the containers")
-			testkit.Edit(t, dir, "www/cgi-bin/index.cgi", "Hello", "Hello again")
 		}},
 		{"unreachable", "hello", func(_ *testing.T, j *actionJob, _, app string) {
 			j.inputs["git_remote_url"] = "ssh://dokku@" + nobody + "/" + app
@@ -132,49 +135,82 @@ exit 1
 	}
 }
 
-// TestActionCancelled: the runner sends SIGINT to the step's own process alone, and SIGTERM
-// 7.5 seconds later. The deploy is undone, and nobody else's lock with it.
+// cancelling is what GitHub's runner does to a step that is cancelled, once its log says
+// something: SIGINT to the step's own process alone, and SIGTERM if it is still there later.
+func cancelling(t *testing.T, when string, later time.Duration) func(*exec.Cmd, *lockedBuffer) {
+	return func(cmd *exec.Cmd, log *lockedBuffer) {
+		log.waitFor(t, when)
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		time.AfterFunc(later, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+	}
+}
+
+// TestActionCancelled: wherever a deploy is when it is cancelled, it is undone, or said to be
+// live, before the runner loses its patience; and nobody else's lock goes with it. The next
+// run says what became of it.
 func TestActionCancelled(t *testing.T) {
 	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
-	dir, app := testkit.CopyApp(t, "sick"), h.App(t, "cancelled")
-	testkit.Edit(t, dir, "app.json", `"attempts": 2`, `"attempts": 20`)
-	good := testkit.CopyApp(t, "hello")
+	good, app := testkit.CopyApp(t, "hello"), h.App(t, "cancelled")
 	pushed(t, h.Push(t, good, "--app", app))
 	before := status(t, h, good, app)
-	j := newJob(t, h, dir, app)
-	signals := func(impatient bool) func(*exec.Cmd, *lockedBuffer) {
-		return func(cmd *exec.Cmd, log *lockedBuffer) {
-			log.waitFor(t, "Check the containers")
-			_ = cmd.Process.Signal(syscall.SIGINT)
-			if impatient { // sooner than the runner is
-				time.Sleep(20 * time.Millisecond)
-				_ = cmd.Process.Signal(syscall.SIGTERM)
-			}
+	const patience = 7500 * time.Millisecond // GitHub's
+	slow, sent, sick := testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "sick")
+	testkit.Edit(t, slow, "Dockerfile", "COPY", "RUN : "+app+"; echo it builds; sleep 60\nCOPY") // in no cache
+	testkit.Edit(t, sent, "www/cgi-bin/index.cgi", "Hello", "Hello as it was sent")
+	testkit.Edit(t, sick, "app.json", `"attempts": 2`, `"attempts": 1000`)
+	j := newJob(t, h, good, app)
+	j.once = true
+	for _, test := range []struct{ dir, when, says string }{
+		{slow, "it builds", ""}, {sent, "-----> Ship to", ""}, {sick, "-----> Check the containers", "cancelled; the host is as it was"},
+	} {
+		j.workspace, j.begun = test.dir, cancelling(t, test.when, patience)
+		if out := j.run(t); out.exit != 27 || out.outputs["error_code"] != "cancelled" || out.outputs["version"] != "" || !strings.Contains(out.log, test.says) {
+			t.Errorf("cancelled at %q: exit %d, outputs %v\n%s", test.when, out.exit, out.outputs, out.log)
 		}
-	}
-	j.begun = signals(false)
-	if out := j.run(t); out.exit != 27 || out.outputs["error_code"] != "cancelled" || !strings.Contains(out.log, "as it was") {
-		t.Errorf("SIGINT: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
-	}
-	j.begun = signals(true)
-	if out := j.run(t); out.exit != 27 && out.exit != -1 && out.exit != 143 {
-		t.Errorf("SIGINT, SIGTERM: exit %d\n%s", out.exit, out.log)
-	}
-	// Where the client ended before the host was told, the deploy goes on to its own end: a
-	// run that joins it would not stop it either.
-	after := status(t, h, good, app)
-	for deadline := time.Now().Add(3 * time.Minute); (after.Unfinished != "" || after.Lock != nil) && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
-		after = status(t, h, good, app)
-	}
-	if after.Hash != before.Hash || after.Lock != nil {
-		t.Errorf("the host is not as before:\n%+v\n%+v", before, after)
+		if after := status(t, h, good, app); after.Hash != before.Hash || after.Lock != nil || after.Unfinished != "" {
+			t.Errorf("cancelled at %q: the host is not as before:\n%+v\n%+v", test.when, before, after)
+		}
 	}
 	answers(t, h, app, "/", "Hello")
 
-	// A job that waits for another's lock leaves it alone when it is cancelled.
+	// After the switch it is too late: the release is live, and that is what is said.
+	put(t, filepath.Join(sent, "app.json"), `{"scripts": {"dokku": {"postdeploy": "echo it settles; sleep 1"}}}`)
+	j.workspace, j.begun = sent, cancelling(t, "it settles", patience)
+	if out := j.run(t); out.exit != 27 || out.outputs["version"] != "v2" || out.outputs["changed"] != "true" || !strings.Contains(out.outputs["deployment_status"], "too late: release v2 is live") ||
+		!strings.Contains(out.log, "failed, undone: ") { // which is what became of the one before
+		t.Errorf("cancelled after the switch: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
+	}
+	answers(t, h, app, "/", "Hello as it was sent")
+	before = status(t, h, sent, app)
+
+	// A runner that is less patient than that: whether the host was told or not, nothing stays half.
+	testkit.Edit(t, sick, "app.json", `"attempts": 1000`, `"attempts": 3`)
+	j.workspace, j.begun = sick, cancelling(t, "-----> Check the containers", 10*time.Millisecond)
+	if out := j.run(t); out.exit != 27 && out.exit != -1 && out.exit != 143 {
+		t.Errorf("SIGINT, SIGTERM: exit %d\n%s", out.exit, out.log)
+	}
+	after := status(t, h, sent, app)
+	for deadline := time.Now().Add(time.Minute); after.Unfinished != "" && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		after = status(t, h, sent, app)
+	}
+	if after.Hash != before.Hash || after.Lock != nil || after.Last == nil || after.Last.Verdict == nil || after.Last.Verdict.OK {
+		t.Errorf("the host is not as before:\n%+v\n%+v", before, after)
+	}
+	j.begun = nil
+	j.inputs["plan_only"] = "true"
+	if out := j.run(t); out.exit != 0 || !strings.Contains(out.log, "before: the last request, "+after.Last.Request) {
+		t.Errorf("the next run does not say what became of it: exit %d\n%s", out.exit, out.log)
+	}
+	delete(j.inputs, "plan_only")
+	leftAlone(t, h, j, app)
+}
+
+// leftAlone: a job that waits for another's lock leaves it alone when it is cancelled.
+func leftAlone(t *testing.T, h *testkit.Host, j *actionJob, app string) {
+	t.Helper()
 	slow := testkit.CopyApp(t, "hello")
-	slowStart(t, slow)
+	put(t, filepath.Join(slow, "app.json"), `{"healthchecks": {"web": [{"type": "startup", "uptime": 12}]}}`) // so that the job finds it at it
 	testkit.Edit(t, slow, "www/cgi-bin/index.cgi", "Hello", "Hello from the other")
 	other := h.Command(t, slow, "--app", app)
 	var story lockedBuffer
@@ -184,10 +220,7 @@ func TestActionCancelled(t *testing.T) {
 	}
 	story.waitFor(t, "Check the containers")
 	j.inputs["lock_wait"] = "2m"
-	j.begun = func(cmd *exec.Cmd, log *lockedBuffer) {
-		log.waitFor(t, "waiting for")
-		_ = cmd.Process.Signal(syscall.SIGINT)
-	}
+	j.workspace, j.begun = testkit.CopyApp(t, "hello"), cancelling(t, "waiting for", 7500*time.Millisecond)
 	if out := j.run(t); out.exit != 27 {
 		t.Errorf("cancelled while it waits: exit %d\n%s", out.exit, out.log)
 	}

@@ -3,7 +3,6 @@ package e2e
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -74,6 +73,10 @@ type actionJob struct {
 	workspace string
 	temp      string
 	begun     func(cmd *exec.Cmd, log *lockedBuffer) // of the step deploy
+	event     string                                 // its name; empty: push
+	payload   string                                 // of the event, JSON
+	once      bool                                   // what the step install leaves is kept for the next run
+	installed map[string]string
 }
 
 // outcome is what the job's step leaves.
@@ -97,7 +100,7 @@ func newJob(t *testing.T, h *testkit.Host, dir, app string) *actionJob {
 }
 
 // expression is ${{ … }} in a value of action.yml.
-var expression = regexp.MustCompile(`\$\{\{ *([a-z_.]+) *\}\}`)
+var expression = regexp.MustCompile(`\$\{\{ *([a-z0-9_.]+) *\}\}`)
 
 // run runs the action's steps, as the runner does.
 func (j *actionJob) run(t *testing.T) ciOutcome {
@@ -134,8 +137,13 @@ func (j *actionJob) run(t *testing.T) ciOutcome {
 		})
 	}
 	summary := filepath.Join(j.temp, "summary.md")
+	put(t, summary, "")
 	out := ciOutcome{outputs: map[string]string{}}
 	for _, step := range action.Runs.Steps {
+		if step.ID == "install" && j.installed != nil {
+			steps[step.ID] = j.installed
+			continue
+		}
 		if strings.Contains(step.Run, "${{") || step.Shell != "bash" || step.Uses != "" {
 			t.Fatalf("step %s: a script is bash, and no value stands in it", step.ID)
 		}
@@ -159,6 +167,9 @@ func (j *actionJob) run(t *testing.T) ciOutcome {
 		_ = cmd.Wait() // the exit code says it
 		out.exit, out.log = cmd.ProcessState.ExitCode(), out.log+log.String()
 		steps[step.ID] = gitHubFile(t, outputs)
+		if j.once && step.ID == "install" && out.exit == 0 {
+			j.installed = steps[step.ID]
+		}
 		if out.exit != 0 {
 			break
 		}
@@ -176,15 +187,13 @@ func (j *actionJob) run(t *testing.T) ciOutcome {
 func (j *actionJob) github(t *testing.T, outputs, summary string) []string {
 	t.Helper()
 	event := filepath.Join(j.temp, "event.json")
-	text, err := json.Marshal(map[string]string{"ref": "refs/heads/main"})
-	if err != nil {
-		t.Fatal(err)
+	name, payload := "push", `{"ref": "refs/heads/main"}`
+	if j.event != "" {
+		name, payload = j.event, j.payload
 	}
-	if _, err := os.Stat(event); err != nil {
-		put(t, event, string(text))
-	}
+	put(t, event, payload)
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + j.temp, "CI=true", "GITHUB_ACTIONS=true", "GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
-		"GITHUB_WORKSPACE=" + j.workspace, "GITHUB_EVENT_PATH=" + event, "RUNNER_TEMP=" + j.temp, "GITHUB_EVENT_NAME=push", "GITHUB_REF=refs/heads/main",
+		"GITHUB_WORKSPACE=" + j.workspace, "GITHUB_EVENT_PATH=" + event, "RUNNER_TEMP=" + j.temp, "GITHUB_EVENT_NAME=" + name, "GITHUB_REF=refs/heads/main",
 		"GITHUB_REF_NAME=main", "GITHUB_SHA=" + strings.Repeat("ab", 20), "GITHUB_SERVER_URL=https://github.com", "GITHUB_REPOSITORY=team/shop", "GITHUB_RUN_ID=7",
 		"DOCKER_HOST=" + os.Getenv("DOCKER_HOST")}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,7 @@ type example struct {
 	name    string
 	scripts []string // each a shell of its own
 	env     map[string]string
+	review  []string // that make a review app, and remove it
 }
 
 // examples reads the files for the other CI systems as these do.
@@ -48,7 +50,7 @@ func examples(t *testing.T) (all []example) {
 		}
 	}
 	read(t, "examples/ci/woodpecker.yml", &woodpecker)
-	all = append(all, example{"woodpecker", []string{strings.Join(woodpecker.Steps[0].Commands, "\n")}, texts(woodpecker.Steps[0].Environment)})
+	all = append(all, example{name: "woodpecker", scripts: []string{strings.Join(woodpecker.Steps[0].Commands, "\n")}, env: texts(woodpecker.Steps[0].Environment)})
 	var circle struct {
 		Jobs map[string]struct {
 			Environment map[string]any
@@ -67,7 +69,7 @@ func examples(t *testing.T) (all []example) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(all, example{"shell", []string{string(shell)}, nil})
+	return append(all, example{name: "shell", scripts: []string{string(shell)}})
 }
 
 // texts are the variables that are given as they stand, not as the name of a secret.
@@ -113,6 +115,10 @@ func gitlab(t *testing.T) example {
 		Script       []string
 		Resource     string `yaml:"resource_group"`
 		Extends      string
+		Environment  struct {
+			Name, Action string
+			OnStop       string `yaml:"on_stop"`
+		}
 	}
 	if err := yaml.Unmarshal([]byte(body), &jobs); err != nil {
 		t.Fatal(err)
@@ -121,7 +127,14 @@ func gitlab(t *testing.T) example {
 	if deploy.Resource != "dokku-production" || deploy.Extends != ".dokku-push" {
 		t.Errorf("the deploy is %+v", deploy)
 	}
-	return example{"gitlab", []string{"set -e\n" + strings.Join(append(base.BeforeScript, deploy.Script...), "\n")}, texts(base.Variables)}
+	review, stop := jobs["dokku:review"], jobs["dokku:review:stop"]
+	if review.Environment.OnStop != "dokku:review:stop" || stop.Environment.Action != "stop" || stop.Environment.Name != review.Environment.Name || stop.Resource != review.Resource || stop.Extends != ".dokku-push" {
+		t.Errorf("the review app's jobs are %+v, %+v", review, stop)
+	}
+	script := func(words []string) string {
+		return "set -e\n" + strings.Join(slices.Concat(base.BeforeScript, words), "\n")
+	}
+	return example{name: "gitlab", scripts: []string{script(deploy.Script)}, env: texts(base.Variables), review: []string{script(review.Script), script(stop.Script)}}
 }
 
 // TestCISystems: what the examples for the other CI systems say deploys, by the names that
@@ -151,7 +164,8 @@ func TestCISystems(t *testing.T) {
 				}
 			}
 			env["DOKKU_PUSH_BASE"] = base
-			for _, script := range one.scripts {
+			carryOut := func(script string) {
+				t.Helper()
 				cmd := exec.Command("bash", "-e", "-c", script)
 				cmd.Dir = dir
 				for name, value := range env {
@@ -161,6 +175,9 @@ func TestCISystems(t *testing.T) {
 					t.Fatalf("exit %d\n%s%s", r.Exit, r.Stdout, r.Stderr)
 				}
 			}
+			for _, script := range one.scripts {
+				carryOut(script)
+			}
 			answers(t, h, app, "/", "Hello")
 			if one.name != "gitlab" {
 				return
@@ -168,6 +185,18 @@ func TestCISystems(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(dir, "deploy.env"))
 			if err != nil || !strings.Contains(string(text), "DOKKU_PUSH_VERSION=v1\n") || !strings.Contains(string(text), "DOKKU_PUSH_URL=http://"+app+".") {
 				t.Errorf("the dotenv report is %q (%v)", text, err)
+			}
+			env["CI_COMMIT_REF_NAME"] = "topic"
+			carryOut(one.review[0])
+			text, err = os.ReadFile(filepath.Join(dir, "review.env"))
+			if err != nil || !strings.Contains(string(text), "DOKKU_PUSH_URL=http://review-"+app+"-topic.") {
+				t.Errorf("the review app's report is %q (%v)", text, err)
+			}
+			answers(t, h, "review-"+app+"-topic", "/", "Hello")
+			dir = t.TempDir() // nothing is checked out
+			carryOut(one.review[1])
+			if h.Dokku(t, "apps:exists", "review-"+app+"-topic").Exit == 0 {
+				t.Error("the review app is still there")
 			}
 		})
 	}

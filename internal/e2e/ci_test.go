@@ -103,30 +103,62 @@ func scanned(t *testing.T, address string) string {
 	return "# what ssh-keyscan says\n" + string(out) + strings.ReplaceAll(string(out), "127.0.0.1", "127.0.0.2")
 }
 
-// TestActionReviewApp: review-apps:create and :destroy, by the pull request's branch; the app
-// itself stays as it is, also when an image is deployed instead of the tree.
+// TestActionReviewApp: review-apps:create and :destroy make and remove what `review up` and
+// `review down` do, named by the input or the pull request's branch: with none of the app's
+// config but what dokku.hcl names. The app itself stays as it is, and so does any other that is
+// no review app; an image may be deployed instead of the tree.
 func TestActionReviewApp(t *testing.T) {
 	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "base")
+	declaring(t, dir, "review {\n  ttl = \"2h\"\n  inherit = [\"LOG_LEVEL\"]\n}\n")
 	pushed(t, h.Push(t, dir, "--app", app))
+	dokku(t, h, 0, "config:set", "--no-restart", app, "LOG_LEVEL=debug", "DATABASE_URL=canary-of-the-app")
 	before := status(t, h, dir, app)
-	review := h.App(t, "review")
 	testkit.Edit(t, dir, "www/cgi-bin/index.cgi", "Hello", "Hello from a branch")
 	j := newJob(t, h, dir, app)
-	j.inputs["command"], j.inputs["review_app_name"] = "review-apps:create", review
-	if out := j.run(t); out.exit != 0 || out.outputs["review_app_name"] != review || !strings.HasPrefix(out.outputs["url"], "http://"+review+".") {
+	j.once = true
+	j.inputs["command"], j.inputs["ci_branch_name"] = "review-apps:create", "topic"
+	review := "review-" + app + "-topic"
+	out := j.run(t)
+	if out.exit != 0 || out.outputs["review_app_name"] != review || !strings.HasPrefix(out.outputs["url"], "http://"+review+".") || out.outputs["environment"] != review {
 		t.Fatalf("create: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
 	}
 	answers(t, h, review, "/", "Hello from a branch")
+	if env := dokku(t, h, 0, "config:show", review).Stdout; !strings.Contains(env, "LOG_LEVEL") || strings.Contains(env, "canary") {
+		t.Errorf("the review app's config is\n%s", env)
+	}
+	if list := dokku(t, h, 0, "review:list", app).Stdout; !strings.Contains(list, review) || strings.Contains(list, "never") {
+		t.Errorf("it does not go by itself:\n%s", list)
+	}
+	for output, parts := range map[string][]string{"deployment": {`"environment":"` + review + `"`, `"transient_environment":true`, `"production_environment":false`, `"ref":"abab`},
+		"deployment_status": {`"state":"success"`, `"environment_url":"http://` + review + ".", `"log_url":"https://github.com/team/shop/actions/runs/7"`}} {
+		for _, part := range parts {
+			if !strings.Contains(out.outputs[output], part) {
+				t.Errorf("output %s has no %s: %s", output, part, out.outputs[output])
+			}
+		}
+	}
 	j.inputs["command"] = "review-apps:destroy"
-	for range 2 { // the second time there is nothing to do
-		if out := j.run(t); out.exit != 0 {
-			t.Errorf("destroy: exit %d\n%s", out.exit, out.log)
+	for _, status := range []string{`"state":"inactive"`, `"state":"inactive"`} { // the second time there is nothing to do
+		if out := j.run(t); out.exit != 0 || !strings.Contains(out.outputs["deployment_status"], status) || out.outputs["deployment"] != "" {
+			t.Errorf("destroy: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
 		}
 	}
 	if exists := h.Dokku(t, "apps:exists", review); exists.Exit == 0 {
 		t.Error("the review app is still there")
+	}
+	other := h.App(t, "other")
+	dokku(t, h, 0, "apps:create", other)
+	j.inputs["review_app_name"] = other
+	for _, command := range []string{"review-apps:destroy", "review-apps:create"} {
+		j.inputs["command"] = command
+		if out := j.run(t); out.exit != 22 || !strings.Contains(out.log, "no review app") {
+			t.Errorf("%s of an app that is none: exit %d\n%s", command, out.exit, out.log)
+		}
+	}
+	if exists := h.Dokku(t, "apps:exists", other); exists.Exit != 0 {
+		t.Error("an app that is no review app was destroyed")
 	}
 	if after := status(t, h, dir, app); after.Hash != before.Hash {
 		t.Errorf("the app is not as before:\n%+v\n%+v", before, after)

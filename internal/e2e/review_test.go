@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/json"
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,13 +65,6 @@ func TestReview(t *testing.T) {
 		}
 	}
 	dokku(t, h, 0, "review:set", app, "max")
-	for n := range *reviews - 1 {
-		branch := fmt.Sprint("feature/Number_", n)
-		pushed(t, h.Push(t, dir, "review", "up", "--app", app, "--branch", branch))
-		if down := h.Push(t, dir, "review", "down", "--app", app, "--branch", branch); down.Exit != 0 {
-			t.Fatalf("review down of %s: %+v", branch, down)
-		}
-	}
 	traces(t, h, "review-"+app)
 }
 
@@ -157,6 +149,13 @@ func TestReviewOfAFork(t *testing.T) {
 			t.Errorf("%s of a fork: %v\n%s", name, err, said)
 		}
 	}
+	dokku(t, h, 0, "review:create", app, "review-"+app+"-patch", "--branch=patch") // of the team's own branch
+	down := h.Command(t, dir, "review", "down", "--app", app)
+	down.Env = append(down.Env, "GITHUB_EVENT_NAME=pull_request_target", "GITHUB_EVENT_PATH="+event, "GITHUB_HEAD_REF=patch")
+	if out, err := down.CombinedOutput(); err != nil || !strings.Contains(string(out), "there is nothing to remove") {
+		t.Errorf("review down of a fork: %v\n%s", err, out)
+	}
+	dokku(t, h, 0, "review:destroy", "review-"+app+"-patch", "--parent="+app)
 	if list := dokku(t, h, 0, "review:list").Stdout; strings.Count(list, "\n") != 1 {
 		t.Errorf("a fork has a review app:\n%s", list)
 	}

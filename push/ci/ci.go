@@ -33,7 +33,7 @@ type Job struct {
 	Dir     string
 	App     string // of git_remote_url, or app
 	Host    string // [user@]host[:port], or the name of a host block
-	Review  string // the review app's name, for the commands that are about one
+	Review  string // the review app's name, where it is said
 	Branch  string
 	Commit  string
 
@@ -48,8 +48,15 @@ type Job struct {
 	PlanFile, Sign, EventLog, Since                 string
 	LockWait, Timeout                               time.Duration
 	Strict, Trace, All, AcceptNew                   bool
+	DryRun                                          bool // of a review app: only say what it would be
 
-	// Forked says that this is a pull request of somebody else's fork, which is given no secrets.
+	// OIDC asks for the job's token to be traded for a certificate; Audience is what the
+	// token is to be for, where that is not the host's name.
+	OIDC     bool
+	Audience string
+
+	// Forked says that this is a pull request of somebody else's fork: it is planned and never
+	// deployed, and meets no secret, also where CI would give the job some.
 	Forked bool
 	// Notes are what was said and means nothing here, in sentences.
 	Notes []string
@@ -71,7 +78,7 @@ func Read(getenv func(string) (string, bool)) (Job, error) {
 		Environment: in.text("environment"), Builder: in.text("builder"), Platform: in.text("platform"), Registry: in.text("registry"),
 		RegistryUser: in.text("registry_username"), RegistryPassword: redact.Secret(in.text("registry_password")), PlanFile: in.text("plan_file"),
 		Sign: in.text("sign"), EventLog: in.text("json_log"), Since: in.text("changed_since"), LockWait: in.duration("lock_wait"), Timeout: in.duration("timeout"),
-		Strict: in.truth("strict"), Trace: in.truth("trace"), All: in.truth("all"), AcceptNew: in.truth("trust_on_first_use"),
+		Strict: in.truth("strict"), Trace: in.truth("trace"), All: in.truth("all"), AcceptNew: in.truth("trust_on_first_use"), OIDC: in.truth("oidc"), Audience: in.text("oidc_audience"),
 		Passphrase: redact.Secret(in.raw("ssh_passphrase"))}
 	if job.Sign == "false" {
 		job.Sign = ""
@@ -82,7 +89,7 @@ func Read(getenv func(string) (string, bool)) (Job, error) {
 		}
 	}
 	job.readFlags(in)
-	job.Forked = forked(getenv)
+	job.Forked = Forked(getenv)
 	return job, in.err
 }
 
@@ -100,10 +107,14 @@ func (j *Job) readCommand(in *inputs) error {
 		return usage("command is %s", "", j.Command).WithHint("it is one of %s", strings.Join(known, ", "))
 	}
 	if in.truth("plan_only") || in.truth("dry_run") {
-		if j.Command != Deploy {
-			return usage("plan_only and dry_run are of the command deploy, not of %s", "", j.Command)
+		switch j.Command {
+		case Deploy, Plan:
+			j.Command = Plan
+		case ReviewCreate:
+			j.DryRun = true
+		default:
+			return usage("plan_only and dry_run are of the commands deploy and review-apps:create, not of %s", "", j.Command)
 		}
-		j.Command = Plan
 	}
 	return nil
 }
@@ -137,6 +148,9 @@ func (j *Job) readKeys(in *inputs) error {
 		key = string(text)
 	}
 	j.Key = redact.Secret(key)
+	if j.OIDC && key != "" {
+		return usage("oidc is for jobs that have no key, and there is an ssh_private_key", "leave one of them out")
+	}
 	var lines []string
 	for line := range strings.Lines(in.raw("ssh_host_key")) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {

@@ -2,8 +2,6 @@ package ci
 
 import (
 	"encoding/base64"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -61,32 +59,50 @@ func TestOurs(t *testing.T) {
 	}
 }
 
-// TestReviewName: an app's name of the branch, and never the app's own.
-func TestReviewName(t *testing.T) {
+// TestReviewJob: a job about a review app is about its parent; the name is that of the input,
+// of the branch, and never the app's own.
+func TestReviewJob(t *testing.T) {
 	named := func(pairs ...string) string {
 		t.Helper()
-		job, err := reading(append(pairs, "INPUT_COMMAND", ReviewCreate, "INPUT_GIT_REMOTE_URL", "ssh://dokku@h/shop")...)
+		job, err := reading(append(pairs, "INPUT_COMMAND", ReviewCreate, "INPUT_GIT_REMOTE_URL", "ssh://dokku@h/shop", "INPUT_DRY_RUN", "true")...)
+		if err != nil || job.App != "shop" || !job.DryRun || job.Command != ReviewCreate {
+			t.Fatalf("%+v, %v", job, err)
+		}
+		name, _, err := Naming{Name: job.Review, Branch: job.Branch}.Of(job.App, variables(pairs))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return job.Review
+		return name
 	}
-	if got := named("GITHUB_REF_NAME", "topic"); got != "review-shop-topic" {
-		t.Errorf("a plain branch makes %q", got)
-	}
-	if got := named("GITHUB_REF_NAME", "12/merge", "GITHUB_HEAD_REF", "topic"); got != "review-shop-topic" {
-		t.Errorf("a pull request makes %q", got)
-	}
-	if got := named("INPUT_REVIEW_APP_NAME", "mine", "GITHUB_REF_NAME", "topic"); got != "mine" {
-		t.Errorf("a name that was said makes %q", got)
-	}
-	seen := map[string]string{}
-	for _, branch := range []string{"a/b", "a-b", "A-B", "a_b", strings.Repeat("x", 60), strings.Repeat("x", 61), "ünïcode", "a--b"} {
-		name := named("GITHUB_REF_NAME", branch)
-		if former := seen[name]; former != "" || len(name) > longestName {
-			t.Errorf("%q and %q are both called %q", former, branch, name)
+	for want, pairs := range map[string][]string{
+		"review-shop-topic": {"GITHUB_REF_NAME", "topic"}, "review-shop-head": {"GITHUB_REF_NAME", "12/merge", "GITHUB_HEAD_REF", "head"},
+		"mine": {"INPUT_REVIEW_APP_NAME", "mine", "GITHUB_REF_NAME", "topic"}, "review-shop-said": {"INPUT_CI_BRANCH_NAME", "said", "GITHUB_REF_NAME", "topic"},
+	} {
+		if got := named(pairs...); got != want {
+			t.Errorf("%q make %q, want %q", pairs, got, want)
 		}
-		seen[name] = branch
+	}
+	if job, err := reading("INPUT_COMMAND", ReviewDestroy, "GITHUB_REF_NAME", "topic"); err != nil || job.App != "" {
+		t.Errorf("an app that dokku.hcl names: %+v, %v", job, err)
+	}
+}
+
+// TestNaming: what a review app is named by, nearest first, and what is no name.
+func TestNaming(t *testing.T) {
+	ask := variables([]string{"GITHUB_HEAD_REF", "head", "CI_MERGE_REQUEST_IID", "7"})
+	for _, test := range []struct {
+		naming   Naming
+		getenv   func(string) (string, bool)
+		name, of string
+	}{
+		{Naming{Name: "mine", Branch: "b", Number: "1"}, ask, "mine", "mine"}, {Naming{Branch: "b", Number: "1"}, ask, "review-shop-pr-1", "pr-1"}, {Naming{Branch: "b"}, ask, "review-shop-b", "b"},
+		{Naming{}, ask, "review-shop-head", "head"}, {Naming{}, variables([]string{"CI_MERGE_REQUEST_IID", "7"}), "review-shop-pr-7", "pr-7"},
+		{Naming{}, variables(nil), "", ""}, {Naming{Name: "shop"}, ask, "", ""}, {Naming{Name: "Bad Name"}, ask, "", ""}, {Naming{Branch: "-x"}, ask, "", ""}, {Naming{Branch: "a b"}, ask, "", ""}, {Naming{Number: "x"}, ask, "", ""},
+	} {
+		name, of, err := test.naming.Of("shop", test.getenv)
+		if name != test.name || of != test.of || (err != nil) != (test.name == "") || err != nil && api.Exit(err) != 64 {
+			t.Errorf("%+v: %q of %q, %v", test.naming, name, of, err)
+		}
 	}
 }
 
@@ -100,29 +116,13 @@ func TestRefuses(t *testing.T) {
 		{"INPUT_CI_COMMIT", "main"}, {"INPUT_CI_BRANCH_NAME", "--upload-pack=x"}, {"INPUT_CI_BRANCH_NAME", "a..b"}, {"INPUT_CI_BRANCH_NAME", "a$(id)"}, {"INPUT_CI_BRANCH_NAME", "a\x1bb"},
 		{"INPUT_PUSH_MODE", "ftp"}, {"INPUT_PUSH_MODE", "ssh", "INPUT_REGISTRY", "r/x"}, {"INPUT_REGISTRY_USERNAME", "ada"}, {"INPUT_SSH_PRIVATE_KEY_BASE64", "!"},
 		append(remote, "INPUT_COMMAND", ReviewCreate), append(remote, "INPUT_COMMAND", ReviewDestroy, "INPUT_REVIEW_APP_NAME", "shop"),
-		append(remote, "INPUT_COMMAND", ReviewCreate, "INPUT_REVIEW_APP_NAME", "Bad Name"), {"INPUT_COMMAND", ReviewCreate, "INPUT_REVIEW_APP_NAME", "x"},
-		{"INPUT_COMMAND", "check", "INPUT_PLAN_ONLY", "true"},
+		append(remote, "INPUT_COMMAND", ReviewCreate, "INPUT_REVIEW_APP_NAME", "Bad Name"), append(remote, "INPUT_COMMAND", ReviewDestroy, "INPUT_REVIEW_APP_NAME", "x", "INPUT_ALL", "true"),
+		append(remote, "INPUT_COMMAND", ReviewCreate, "INPUT_REVIEW_APP_NAME", "x", "INPUT_PLAN_FILE", "p"), append(remote, "INPUT_COMMAND", ReviewCreate, "INPUT_REVIEW_APP_NAME", "x", "INPUT_CHANGED_SINCE", "main"),
+		{"INPUT_COMMAND", "check", "INPUT_PLAN_ONLY", "true"}, append(remote, "INPUT_COMMAND", ReviewDestroy, "INPUT_REVIEW_APP_NAME", "x", "INPUT_DRY_RUN", "true"), {"INPUT_OIDC", "true", "INPUT_SSH_PRIVATE_KEY", "k"},
+		{"INPUT_OIDC", "perhaps"},
 	} {
 		if _, err := reading(pairs...); api.Exit(err) != 64 && api.Exit(err) != 78 {
 			t.Errorf("%q: %v", pairs, err)
-		}
-	}
-}
-
-// TestForked: a pull request of somebody else's repository is known by its event.
-func TestForked(t *testing.T) {
-	for text, want := range map[string]bool{
-		`{"pull_request":{"head":{"repo":{"full_name":"mallory/shop"}},"base":{"repo":{"full_name":"team/shop"}}}}`: true,
-		`{"pull_request":{"head":{"repo":{"full_name":"team/shop"}},"base":{"repo":{"full_name":"team/shop"}}}}`:    false,
-		`{"pull_request":{"head":{"repo":null},"base":{"repo":{"full_name":"team/shop"}}}}`:                         true,
-		`not json`: false,
-	} {
-		file := filepath.Join(t.TempDir(), "event.json")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if job, err := reading("GITHUB_EVENT_NAME", "pull_request", "GITHUB_EVENT_PATH", file); err != nil || job.Forked != want {
-			t.Errorf("%s: forked is %t (%v)", text, job.Forked, err)
 		}
 	}
 }

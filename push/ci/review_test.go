@@ -26,6 +26,14 @@ func TestForkedAnywhere(t *testing.T) {
 		pairs []string
 	}{
 		{true, []string{"GITHUB_EVENT_NAME", "pull_request", "GITHUB_EVENT_PATH", fork}},
+		{true, []string{"GITHUB_EVENT_NAME", "pull_request_review", "GITHUB_EVENT_PATH", fork}},
+		{false, []string{"GITHUB_EVENT_NAME", "pull_request", "GITHUB_EVENT_PATH", own}},
+		{false, []string{"GITHUB_EVENT_NAME", "pull_request", "GITHUB_EVENT_PATH", event("not json")}}, // which has no secrets
+		{true, []string{"GITHUB_EVENT_NAME", "pull_request", "GITHUB_EVENT_PATH", event(`{"pull_request":{"head":{"repo":null},"base":{"repo":{"full_name":"team/shop"}}}}`)}},
+		{true, []string{"GITHUB_EVENT_NAME", "workflow_run", "GITHUB_EVENT_PATH", event(`{"workflow_run":{"event":"pull_request","head_repository":{"full_name":"mallory/shop"}},"repository":{"full_name":"team/shop"}}`)}},
+		{false, []string{"GITHUB_EVENT_NAME", "workflow_run", "GITHUB_EVENT_PATH", event(`{"workflow_run":{"event":"pull_request","head_repository":{"full_name":"team/shop"}},"repository":{"full_name":"team/shop"}}`)}},
+		{false, []string{"GITHUB_EVENT_NAME", "workflow_run", "GITHUB_EVENT_PATH", event(`{"workflow_run":{"event":"push","head_repository":{"full_name":"team/shop"}},"repository":{"full_name":"team/shop"}}`)}},
+		{true, []string{"GITHUB_EVENT_NAME", "workflow_run"}},
 		{true, []string{"GITHUB_EVENT_NAME", "pull_request_target", "GITHUB_EVENT_PATH", fork}},
 		{false, []string{"GITHUB_EVENT_NAME", "pull_request_target", "GITHUB_EVENT_PATH", own}},
 		{true, []string{"GITHUB_EVENT_NAME", "pull_request_target", "GITHUB_EVENT_PATH", event("{}")}},
@@ -37,6 +45,21 @@ func TestForkedAnywhere(t *testing.T) {
 	} {
 		if got := Forked(variables(test.pairs)); got != test.want {
 			t.Errorf("%q: a fork's: %t", test.pairs, got)
+		}
+	}
+}
+
+// TestPlain: what somebody else's files may read holds nothing that could be secret.
+func TestPlain(t *testing.T) {
+	ask := Plain(func(name string) (string, bool) { return "canary", true })
+	for _, name := range []string{"DATABASE_URL", "GITHUB_TOKEN", "ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CI_JOB_TOKEN", "DOKKU_SSH_KEY", "INPUT_SSH_PRIVATE_KEY", "SSH_AUTH_SOCK", "AWS_SECRET_ACCESS_KEY"} {
+		if value, ok := ask(name); ok || value != "" {
+			t.Errorf("%s is %q", name, value)
+		}
+	}
+	for _, name := range []string{"GITHUB_SHA", "GITHUB_OUTPUT", "HOME", "CI"} {
+		if value, _ := ask(name); value != "canary" {
+			t.Errorf("%s is %q", name, value)
 		}
 	}
 }

@@ -65,6 +65,17 @@ func (a *Accounts) All() (all []Account) {
 	return all
 }
 
+// Took is how long it took from the first event to the last, of several apps the longest:
+// what duration_ms says.
+func (a *Accounts) Took() (longest time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, one := range a.all {
+		longest = max(longest, one.last.Sub(one.begun))
+	}
+	return longest
+}
+
 func (a *Accounts) of(key string) *Account {
 	i := slices.IndexFunc(a.all, func(one *Account) bool { return one.key == key })
 	if i < 0 {

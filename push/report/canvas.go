@@ -13,6 +13,9 @@ type Size func() (columns, lines int)
 // columnsUnknown is how wide a terminal is that does not say.
 const columnsUnknown = 80
 
+// asEmoji makes a picture of the character before it.
+const asEmoji = '\ufe0f'
+
 // canvas is the end of a terminal's text: some lines that are drawn anew.
 type canvas struct {
 	out   io.Writer
@@ -69,10 +72,14 @@ func (c *canvas) height() (lines int) {
 func cut(line string, room int) (part string, wide int) {
 	line = strings.ReplaceAll(line, "\t", " ")
 	for i, c := range line {
-		if wide+columns(c) > room {
+		more := columns(c)
+		if c == asEmoji {
+			more = 1 // some terminals make two columns of what was one
+		}
+		if wide+more > room {
 			return line[:i], wide
 		}
-		wide += columns(c)
+		wide += more
 	}
 	return line, wide
 }

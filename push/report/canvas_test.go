@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/api"
 )
@@ -55,14 +58,64 @@ func TestBar(t *testing.T) {
 	for columns, want := range map[int]string{
 		100: "       layer abc [==========          ]  50% of 24.0 MB  resumed at 2 bytes",
 		60:  "       layer abc [=====     ]  50% of 24.0 MB  resumed at 2 bytes",
-		40:  "       layer abc  50% of 24.0 MB  resumed at 2 bytes",
+		40:  "       abc  50% of 24.0 MB  resumed at 2 bytes",
 	} {
 		if got := bar(api.Progress{Name: "abc", Done: 12e6, Total: 24e6, Note: "resumed at 2 bytes"}, columns); got != want {
 			t.Errorf("on %d columns: %q, want %q", columns, got, want)
 		}
 	}
-	if got := bar(api.Progress{Name: "abc", Done: 9, Total: 0}, 40); got != "       layer abc   0% of 0 bytes" {
+	if got := bar(api.Progress{Name: "abc", Done: 9, Total: 0}, 40); got != "       abc   0% of 0 bytes" {
 		t.Errorf("of a size that nobody knows: %q", got)
+	}
+}
+
+// TestScreenFits: all that moves at once, a build's lines, layers and what is waited for, on
+// a narrow, a usual and a wide terminal; a wide character counts as the two columns it has.
+func TestScreenFits(t *testing.T) {
+	say := func(text string) api.Event {
+		return api.Event{Type: api.EventOutput, Output: &api.Output{Source: "build", Text: text}}
+	}
+	layer := func(name, note string, done int64) api.Event {
+		return api.Event{Type: api.EventProgress, Progress: &api.Progress{Name: name, Done: done, Total: 24e6, Note: note}}
+	}
+	for width, want := range map[int]string{
+		40: "-----> Build 商店 with dockerfile\n" +
+			"       build: #7 COPY 資料 /資料 🚀🚀🚀\n" +
+			"       build: #8 RUN ❤️❤️❤️❤️❤️❤️❤️❤️❤️\n" +
+			"       aaaaaaaaaaaa   0% of 24.0 MB\n" +
+			"       bbbbbbbbbbbb  75% of 24.0 MB  re\n" +
+			"       … still at: Build 商店 with dock\n",
+		80: "-----> Build 商店 with dockerfile\n" +
+			"       build: #7 COPY 資料 /資料 🚀🚀🚀 一二三四五六七八九十一二三四五六七八九\n" +
+			"       build: #8 RUN ❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️❤️\n" +
+			"       layer aaaaaaaaaaaa [                    ]   0% of 24.0 MB\n" +
+			"       layer bbbbbbbbbbbb [===============     ]  75% of 24.0 MB  resumed at 二\n" +
+			"       … still at: Build 商店 with dockerfile (1m15s)\n",
+		200: "-----> Build 商店 with dockerfile\n" +
+			"       build: #7 COPY 資料 /資料 🚀🚀🚀 一二三四五六七八九十一二三四五六七八九十一二三四五六七八九十\n" +
+			"       build: #8 RUN " + strings.Repeat("❤️", 40) + "\n" +
+			"       layer aaaaaaaaaaaa [                    ]   0% of 24.0 MB\n" +
+			"       layer bbbbbbbbbbbb [===============     ]  75% of 24.0 MB  resumed at 二 bytes\n" +
+			"       … still at: Build 商店 with dockerfile (1m15s)\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			terminal := motionless(&out, fixed(width, 24))
+			terminal.Event(started("Build 商店 with dockerfile"))
+			time.Sleep(75 * time.Second)
+			terminal.waiting = true
+			for _, event := range []api.Event{say("#7 COPY 資料 /資料 🚀🚀🚀 " + strings.Repeat("一二三四五六七八九十", 3)), say("#8 RUN " + strings.Repeat("❤️", 40)),
+				layer("aaaaaaaaaaaa", "", 1), layer("bbbbbbbbbbbb", "resumed at 二 bytes", 18e6)} {
+				terminal.Event(event)
+			}
+			got := screen(t, out.String())
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("on %d columns (-want +got):\n%s", width, diff)
+			}
+			if terminal.Close(); screen(t, out.String()) != "-----> Build 商店 with dockerfile\n       build: #7 COPY 資料 /資料 🚀🚀🚀 "+strings.Repeat("一二三四五六七八九十", 3)+"\n       build: #8 RUN "+strings.Repeat("❤️", 40)+"\n" {
+				t.Errorf("on %d columns what stays is\n%s", width, screen(t, out.String()))
+			}
+		})
 	}
 }
 

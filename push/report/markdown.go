@@ -13,18 +13,28 @@ import (
 const maxComment = 65536
 
 // PlanMarkdown writes a plan as a pull request's comment: what changes as a diff, the rest
-// folded. It is never longer than GitHub takes; what does not fit is said to be missing.
+// folded. It is never longer than GitHub takes; what does not fit is said to be missing. Its
+// first line is the same for each plan of the app and environment, so that a later one can
+// take the comment's place.
 func PlanMarkdown(out io.Writer, plan api.Plan) error {
 	page := &sheet{left: maxComment}
 	name := code(plan.App + plan.Server)
 	if plan.Environment != "" {
 		name += ", environment " + code(plan.Environment)
 	}
-	page.text("### Plan for " + name + "\n\n" + prose(summary(plan)) + "\n")
+	page.text(marker(plan) + "\n### Plan for " + name + "\n\n" + prose(summary(plan)) + "\n")
 	planBody(page, plan)
-	page.text("\n<!-- dokku-push plan of " + comment(plan.App+plan.Server) + " -->\n")
 	_, err := io.WriteString(out, page.said.String())
 	return err
+}
+
+// marker is a line that is not shown.
+func marker(plan api.Plan) string {
+	text := "<!-- dokku-push plan of " + comment(plan.App+plan.Server)
+	if plan.Environment != "" {
+		text += " in " + comment(plan.Environment)
+	}
+	return text + " -->"
 }
 
 // planBody is what a plan changes, as far as it fits.

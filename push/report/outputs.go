@@ -36,6 +36,10 @@ func Values(accounts []Account) []Value {
 	if live {
 		release, version = strconv.Itoa(v.Release), "v"+strconv.Itoa(v.Release)
 	}
+	digest, offline := firstText(v.Run, v.Built), a.Plan != nil && a.Plan.Offline
+	if offline && len(a.Plan.Changes) > 0 {
+		digest = a.Plan.Changes[0].After
+	}
 	changed, undone, took, sent := false, false, int64(0), int64(0)
 	for _, one := range accounts {
 		undone = undone || one.undone()
@@ -53,9 +57,13 @@ func Values(accounts []Account) []Value {
 		}
 		took = max(took, one.last.Sub(one.begun).Milliseconds())
 	}
+	said := strconv.FormatBool(changed)
+	if offline { // nobody was asked
+		said = ""
+	}
 	return []Value{
-		{"release_id", release}, {"version", version}, {"image_digest", firstText(v.Run, v.Built)}, {"url", url},
-		{"changed", strconv.FormatBool(changed)}, {"previous_release_id", number(v.Previous)}, {"rolled_back", strconv.FormatBool(undone)},
+		{"release_id", release}, {"version", version}, {"image_digest", digest}, {"url", url},
+		{"changed", said}, {"previous_release_id", number(v.Previous)}, {"rolled_back", strconv.FormatBool(undone)},
 		{"duration_ms", strconv.FormatInt(took, 10)}, {"bytes_sent", strconv.FormatInt(sent, 10)}, {"failed_step", failed}, {"error_code", code},
 	}
 }

@@ -32,6 +32,9 @@ func summary(plan api.Plan) string {
 		}
 		return count(len(plan.Changes), "change")
 	}
+	if plan.Offline {
+		return "built here and compared with no host: what a release would consist of"
+	}
 	if plan.Empty() {
 		return fmt.Sprintf("v%d runs this already: no layer to send, no container to start", plan.Current)
 	}

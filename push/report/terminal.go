@@ -124,9 +124,13 @@ func (t *terminal) moving() []string {
 	return lines
 }
 
-// bar is a layer on its way: a narrow terminal has no room for the bar itself.
+// bar is a layer on its way: a narrow terminal has no room for the bar itself, and at 40
+// columns not for the word either.
 func bar(p api.Progress, columns int) string {
-	wide, part := min(20, max(0, columns-50)), 0.0
+	wide, part, word := min(20, max(0, columns-50)), 0.0, "layer "
+	if wide == 0 {
+		word = ""
+	}
 	if p.Total > 0 {
 		part = min(1, float64(p.Done)/float64(p.Total))
 	}
@@ -134,7 +138,7 @@ func bar(p api.Progress, columns int) string {
 	if filled := int(float64(wide) * part); wide > 0 {
 		drawn = "[" + strings.Repeat("=", filled) + strings.Repeat(" ", wide-filled) + "] "
 	}
-	return clean(strings.TrimRight(fmt.Sprintf("       layer %s %s%3d%% of %s  %s", p.Name, drawn, int(100*part), size(p.Total), p.Note), " "))
+	return clean(strings.TrimRight(fmt.Sprintf("       %s%s %s%3d%% of %s  %s", word, p.Name, drawn, int(100*part), size(p.Total), p.Note), " "))
 }
 
 // size is a number of bytes that is read at a glance.
