@@ -46,6 +46,9 @@ func (r *run) parseFiles() error {
 	if err := checkDeclared(r.document); err != nil {
 		return err
 	}
+	if err := r.mayMount(); err != nil {
+		return err
+	}
 	if mistakes.Failed() {
 		return api.Errorf(api.InvalidManifest, "read the release document", "%w", mistakes)
 	}
@@ -194,10 +197,10 @@ func (h *Host) FreeDomains(app string, domains []string) error {
 	return nil
 }
 
-// documentEnv applies GIT_REV and app.json's env.
+// documentEnv applies the commit's key and app.json's env.
 func (r *run) documentEnv(env map[string]string) error {
-	if r.document.Source.Revision != "" {
-		env["GIT_REV"] = r.document.Source.Revision
+	if key := r.settings.revKey(); key != "" && r.document.Source.Revision != "" {
+		env[key] = r.document.Source.Revision
 	}
 	var missing []string
 	for _, key := range slices.Sorted(maps.Keys(r.appJSON.Env)) {

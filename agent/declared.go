@@ -216,8 +216,12 @@ func checkDeclared(document api.ReleaseDocument) error {
 	}
 	for property, options := range d.options {
 		for _, option := range options {
-			if _, err := SplitWords(option); err != nil || strings.ContainsAny(option, "\r\n\x00") || !KnownProperty(property) {
+			words, err := SplitWords(option)
+			if err != nil || strings.ContainsAny(option, "\r\n\x00") || !KnownProperty(property) {
 				return refuse("%s: %q is no docker option", property, option)
+			}
+			if what, problem := manifest.ContainerOptions(words); problem != "" {
+				return refuse("%s: %s %s", property, what, problem)
 			}
 		}
 	}

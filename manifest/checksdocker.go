@@ -94,10 +94,11 @@ func checkMounts(list []string) (index int, problem, hint string) {
 }
 
 // runOptions are docker's options for a container that an app may say itself.
-const runOptions = `add-host annotation blkio-weight cap-drop cpu-period cpu-quota cpu-shares c cpus cpuset-cpus cpuset-mems dns dns-option dns-search
- domainname entrypoint env e expose gpus group-add health-cmd health-interval health-retries health-start-period health-timeout hostname h init ip
- ipc label l link log-driver log-opt memory m memory-reservation memory-swap memory-swappiness mount network-alias no-healthcheck oom-score-adj pid
- pids-limit platform publish p pull read-only security-opt shm-size stop-signal stop-timeout sysctl tmpfs ulimit user u uts volume v workdir w`
+const runOptions = `add-host annotation blkio-weight cap-drop cpu-period cpu-quota cpu-shares c cpus cpuset-cpus cpuset-mems dns dns-opt dns-option dns-search domainname
+ entrypoint env e expose gpus group-add health-cmd health-interval health-retries health-start-interval health-start-period health-timeout hostname h
+ init ip ip6 ipc label l link link-local-ip log-driver log-opt mac-address memory m memory-reservation memory-swap memory-swappiness mount net-alias
+ network-alias no-healthcheck oom-score-adj pid pids-limit platform publish p publish-all P pull read-only security-opt shm-size stop-signal
+ storage-opt stop-timeout sysctl tmpfs ulimit user u uts volume v workdir w`
 
 // buildOptions are those for a build. A plugin that links a service says so to builds too.
 const buildOptions = `add-host build-arg cache-from cache-to cpu-period cpu-quota cpu-shares c cpuset-cpus cpuset-mems env e file f label link memory m
@@ -105,7 +106,7 @@ const buildOptions = `add-host build-arg cache-from cache-to cpu-period cpu-quot
 
 // hostOptions give a container what belongs to the host.
 const hostOptions = `privileged cap-add device device-cgroup-rule device-read-bps device-read-iops device-write-bps device-write-iops userns cgroup-parent
- cgroupns runtime volumes-from env-file label-file oom-kill-disable volume-driver isolation`
+ cgroupns runtime volumes-from env-file label-file oom-kill-disable volume-driver isolation use-api-socket`
 
 // ownOptions are what the deploy itself decides.
 const ownOptions = `name restart network net cidfile rm detach d interactive i tty t attach a sig-proxy`
@@ -168,16 +169,14 @@ func optionValue(name, argument string) (problem, hint string) {
 			return "sets a label of Dokku's own", "take it out"
 		}
 	case "volume", "v":
+		if !strings.Contains(plain, ":") && path.IsAbs(plain) && !strings.Contains(plain, "..") {
+			return "", "" // a volume without a name
+		}
 		if problem, hint = checkMount(plain); problem != "" {
 			return problem, hint
 		}
 	case "mount":
-		for field := range strings.SplitSeq(plain, ",") {
-			key, source, _ := strings.Cut(field, "=")
-			if key == "source" || key == "src" {
-				return mountSource(source)
-			}
-		}
+		return mountFields(plain)
 	}
 	return "", ""
 }

@@ -197,7 +197,7 @@ func (c *Call) allowedOption(app, option string) error {
 		if problem := optionValue(name, value); problem != "" {
 			return refuse("%s %s", name, problem)
 		}
-		if source := mountedBy(name, value); strings.HasPrefix(source, "/") {
+		if source := mountedBy(name, value); strings.Contains(source, "/") || strings.HasPrefix(source, ".") || strings.HasPrefix(source, "~") {
 			if err := c.mountSource(app, source); err != nil {
 				return err
 			}
@@ -205,6 +205,12 @@ func (c *Call) allowedOption(app, option string) error {
 		if c.afar() && (slices.Contains(hostOptions, name) || sharesHost(name, value)) {
 			return refuse("%s gives the app a part of the host", name).WithHint("its owner can say so there: dokku docker-options:add")
 		}
+	}
+	if !c.afar() {
+		return nil
+	}
+	if what, problem := manifest.ContainerOptions(words); problem != "" { // in every way to write it
+		return refuse("%s %s", what, problem).WithHint("the host's owner can say so there: dokku docker-options:add")
 	}
 	return nil
 }
@@ -221,6 +227,7 @@ func mountedBy(name, value string) string {
 				return source
 			}
 		}
+		return ""
 	default:
 		return ""
 	}

@@ -152,6 +152,16 @@ func TestDockerOptions(t *testing.T) {
 		}
 		prints(t, h, "docker-options:add shop deploy "+option, "") // the host's owner may
 	}
+	far := Call{Host: h, By: agent.Caller{Fingerprint: "SHA256:key"}}
+	if _, _, err := do(t, far, "docker-options:add shop deploy '--mount type=tmpfs,target=/x --mount type=bind,source=/srv/a,target=/b'"); err != nil {
+		t.Errorf("mounts that are fine: %v", err)
+	}
+	for option, want := range map[string]string{"-iv /etc:/x": "decides", "--init busybox": "no option", "--nonsense": "not known", "-v ../x:/x": "no absolute path",
+		"--mount type=bind,SOURCE=/etc,target=/x": "the host", "--mount type=volume,source=v1,target=/x,volume-opt=device=/etc": "volume-opt"} {
+		if _, _, err := do(t, far, "docker-options:add shop deploy "+option); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s from afar: %v", option, err)
+		}
+	}
 }
 
 func TestStorage(t *testing.T) {
@@ -173,12 +183,14 @@ func TestStorage(t *testing.T) {
 	refuses(t, h, "storage:unmount shop cache:/cache:ro", api.Usage, "Mount path does not exist.")
 	must(t, h.Settings.Create("other"))
 	must(t, os.Symlink("/etc", filepath.Join(h.Places.Storage(), "link")))
+	must(t, os.Symlink("/etc", filepath.Join(own, "link"))) // as a container may lay it there
 	for line, code := range map[string]api.Code{
 		"storage:mount shop": api.Usage, "storage:mount shop /data": api.Usage, "storage:mount shop a:b": api.Usage, "storage:mount shop a:/": api.Usage,
 		"storage:mount shop a:/x/../y": api.Usage, "storage:mount shop a:/b:exec": api.Usage, "storage:mount shop a:/b:ro:c": api.Usage, "storage:mount shop -a:/b": api.Usage,
 		"storage:mount shop ./rel/x:/b": api.Refused, "storage:mount shop /:/b": api.Refused, "storage:mount shop /etc/passwd:/b": api.Refused, "storage:mount shop /var:/b": api.Refused,
 		"storage:mount shop /var/run/docker.sock:/b": api.Refused, "storage:mount shop /proc:/b": api.Refused, "storage:mount shop /srv/../root:/b": api.Refused,
 		"storage:mount shop " + h.Places.Storage() + "/other:/b": api.Refused, "storage:mount shop " + h.Places.Storage() + "/link:/b": api.Refused,
+		"storage:mount shop " + own + "/link/cron.d:/b": api.Refused, "docker-options:add shop deploy --mount type=bind,source=" + own + "/link/cron.d,target=/b": api.Refused,
 		"storage:mount shop '$(id):/b'": api.Usage, "storage:list shop --format xml": api.Usage,
 		"storage:ensure-directory": api.Usage, "storage:ensure-directory ../x": api.Usage, "storage:ensure-directory a/b": api.Usage,
 		"storage:ensure-directory " + long(46): api.Usage, "storage:ensure-directory --chown me x": api.Usage,
@@ -245,8 +257,7 @@ func TestSetCommands(t *testing.T) {
 // TestWithoutEffect: what would change nothing here is refused by its name, and can be unset.
 func TestWithoutEffect(t *testing.T) {
 	h, _ := newHost(t)
-	for _, words := range []string{"ps:set shop procfile-path", "registry:set shop image-repo", "registry:set shop image-repo-template",
-		"registry:set shop push-on-release", "registry:set shop server"} {
+	for _, words := range []string{"ps:set shop procfile-path", "registry:set shop image-repo-template", "registry:set shop push-on-release"} {
 		name := words[strings.LastIndex(words, " ")+1:]
 		refuses(t, h, words+" x/y", api.Usage, name+" has no effect here")
 		prints(t, h, words, "=====> Unsetting "+name+"\n")

@@ -101,18 +101,12 @@ func (c *Call) mount(app string) (string, error) {
 // mountSource refuses a host's path that is not for this app.
 func (c *Call) mountSource(app, source string) error {
 	storage := c.Host.Places.Storage()
-	if clean := filepath.Clean(source); clean == source && within(clean, storage) && clean != storage {
-		owner, _, _ := strings.Cut(strings.TrimPrefix(clean, storage+"/"), "/")
-		if owner != app && c.Host.Settings.Has(owner) {
-			return api.Errorf(api.Refused, "", "%s is the storage of the app %s", clean, owner)
+	if clean := filepath.Clean(source); clean != source || !within(clean, storage) || clean == storage {
+		if problem := hostPath(source); problem != "" {
+			return api.Errorf(api.Refused, "", "it %s", problem).WithHint("keep what an app stores in %s", storage)
 		}
-	} else if problem := hostPath(source); problem != "" {
-		return api.Errorf(api.Refused, "", "it %s", problem).WithHint("keep what an app stores in %s", storage)
 	}
-	if info, err := os.Lstat(filepath.Clean(source)); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		return api.Errorf(api.Refused, "", "%s is a symbolic link", source).WithHint("name the folder itself")
-	}
-	return nil
+	return c.Host.MayMount(app, source)
 }
 
 func storageMount(ctx context.Context, call *Call) error {
