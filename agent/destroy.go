@@ -44,6 +44,9 @@ func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
 		})
 		return errors.Join(err, journal.Close())
 	})
+	if err != nil && h.Exists(app) != nil && api.AsError(err).Code == api.Locked {
+		return nil // somebody else has removed it meanwhile
+	}
 	if err == nil {
 		err = h.fire(ctx, "cron-write")
 	}
@@ -124,20 +127,26 @@ func (h *Host) goOn(ctx context.Context, app string, told bool) error {
 	})
 }
 
-// endDestroy finishes the removal of an app that was cut off, if it was.
+// endDestroy finishes the removal of an app that was cut off, if it was, and that of a
+// copy that was never whole.
 func (h *Host) endDestroy(ctx context.Context, app string) error {
-	request, err := h.Unfinished(app)
-	if err != nil || request == "" {
-		return err
-	}
-	entries, err := h.Ledger.ReadJournal(app, request, 0)
+	requests, err := h.Ledger.Requests(app)
 	if err != nil {
-		return fmt.Errorf("read the journal of %s: %w", request, err)
+		return fmt.Errorf("list the journals of %s: %w", app, err)
 	}
-	if begun, _ := destroying(entries); !begun {
-		return nil
+	for _, request := range requests[max(0, len(requests)-mostJournals):] {
+		entries, err := h.Ledger.ReadJournal(app, request, 0)
+		if errors.Is(err, ErrNotFound) {
+			continue // it was removed in between
+		} else if err != nil {
+			return fmt.Errorf("read the journal of %s: %w", request, err)
+		}
+		begun, _ := destroying(entries)
+		if _, copied := copyIn(request, entries); begun || copied {
+			return h.Recover(ctx, app)
+		}
 	}
-	return h.Recover(ctx, app)
+	return nil
 }
 
 // removed is for who finds that the app is gone once what was cut off is finished.

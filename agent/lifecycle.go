@@ -36,6 +36,11 @@ func (h *Host) Create(ctx context.Context, app string) error {
 	if err := h.claim(app); err != nil {
 		return err
 	}
+	return h.furnish(ctx, app)
+}
+
+// furnish gives an app that was claimed its domains, and tells plugins.
+func (h *Host) furnish(ctx context.Context, app string) error {
 	domains, err := h.DefaultDomains(ctx, app)
 	if err != nil {
 		return errors.Join(err, h.Settings.Destroy(app))

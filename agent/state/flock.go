@@ -45,16 +45,17 @@ func tryLock(path string, how int) (*os.File, error) {
 }
 
 func openLock(path string) (*os.File, error) {
-	for {
+	for again := 100; ; again-- {
 		file, err := os.OpenFile(path, os.O_RDWR, 0)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return file, err
 		}
-		if err := atomicfile.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-			return nil, err
+		err = atomicfile.MkdirAll(filepath.Dir(path), dirMode)
+		if err == nil {
+			err = atomicfile.CreateFile(path, nil, 0o600)
 		}
-		if err := atomicfile.CreateFile(path, nil, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, err
+		if gone := errors.Is(err, fs.ErrNotExist) && again > 0; err != nil && !gone && !errors.Is(err, fs.ErrExist) {
+			return nil, err // else another has made it, or its folder went with an app
 		}
 	}
 }

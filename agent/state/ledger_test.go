@@ -331,6 +331,7 @@ func TestLock(t *testing.T) {
 	must(t, dead.Run())
 	text, err := json.Marshal(api.Lock{Key: "dead", PID: dead.Process.Pid})
 	must(t, err)
+	must(t, os.MkdirAll(filepath.Dir(s.Places.DeployLock("app")), 0o755)) // the lock of no app has left nothing
 	must(t, os.WriteFile(s.Places.DeployLock("app")+".holder", text, 0o644))
 	holder(nil)
 	file, err := tryLock(s.Places.DeployLock("app"), syscall.LOCK_EX)
@@ -350,6 +351,57 @@ func TestLock(t *testing.T) {
 	for name := range tree(t, s) {
 		if strings.Contains(name, "/app/") {
 			t.Errorf("there still is %s", name)
+		}
+	}
+}
+
+// TestDestroyKeepsTheLock: nobody else gets the lock of an app while there is something of
+// it, whoever waits for it meanwhile; and in the end nothing is left, of the lock neither.
+func TestDestroyKeepsTheLock(t *testing.T) {
+	s := newStore(t)
+	me := api.Lock{Key: "me", PID: os.Getpid()}
+	for range 10 {
+		must(t, s.Create("app"))
+		journal, _, err := s.Begin("app", "r")
+		must(t, errors.Join(err, journal.Close()))
+		for n := range 50 { // it takes a moment to remove
+			must(t, os.WriteFile(s.Places.Journal("app", fmt.Sprint("r", n)), nil, 0o600))
+		}
+		lock, _, err := s.Lock("app", me)
+		must(t, err)
+		ended := make(chan error, 4)
+		for range cap(ended) {
+			go func() {
+				for {
+					other, _, err := s.Lock("app", me)
+					switch {
+					case err != nil:
+						ended <- err
+						return
+					case other == nil:
+						continue
+					}
+					for _, path := range []string{s.Places.App("app"), s.Places.AppData("app")} {
+						if _, there := os.Lstat(path); there == nil {
+							err = fmt.Errorf("%s is there, and the lock is free", path)
+						}
+					}
+					ended <- errors.Join(err, other.Unlock())
+					return
+				}
+			}()
+		}
+		must(t, s.Destroy("app"))
+		must(t, lock.Unlock())
+		for range cap(ended) {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		for name := range tree(t, s) {
+			if strings.Contains(name, "/app/") {
+				t.Fatalf("there still is %s", name)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -32,7 +33,7 @@ func (s *Store) Lock(app string, holder api.Lock) (agent.Unlocker, *api.Lock, er
 	for deadline := time.Now().Add(probing); ; time.Sleep(2 * time.Millisecond) {
 		file, err := tryLock(s.Places.DeployLock(app), unix.LOCK_EX)
 		if err == nil {
-			lock := &deployLock{file: file, holderFile: s.holderFile(app)}
+			lock := &deployLock{file: file, holderFile: s.holderFile(app), gone: func() error { return s.dropGone(app) }}
 			if err := lock.sign(holder); err != nil {
 				return nil, nil, errors.Join(err, lock.Unlock())
 			}
@@ -93,6 +94,7 @@ type deployLock struct {
 	mu         sync.Mutex
 	file       *os.File // nil: unlocked
 	holderFile string
+	gone       func() error // removes what the lock itself has made of an app that is no more
 }
 
 // sign writes who holds the lock beside it.
@@ -117,9 +119,30 @@ func (l *deployLock) Unlock() error {
 	}
 	var err error
 	if stillThere(l.file, l.file.Name()) { // else the name beside it is another's
-		err = removeFile(l.holderFile)
+		err = errors.Join(removeFile(l.holderFile), l.gone())
 	}
 	err = errors.Join(err, l.file.Close())
 	l.file = nil
 	return err
+}
+
+// dropGone removes the deploy lock of an app of which nothing else is left. The caller
+// holds it.
+func (s *Store) dropGone(app string) error {
+	for _, path := range []string{s.Places.App(app), s.Places.AppData(app)} {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+	}
+	return s.dropLock(app)
+}
+
+// dropLock removes the deploy lock, and its folder unless somebody has locked anew.
+func (s *Store) dropLock(app string) error {
+	err := errors.Join(removeFile(s.holderFile(app)), removeFile(s.Places.DeployLock(app)))
+	if err != nil {
+		return fmt.Errorf("remove the lock of %s: %w", app, err)
+	}
+	_ = os.Remove(filepath.Dir(s.Places.DeployLock(app))) // it has the new lock of whoever came in between
+	return nil
 }

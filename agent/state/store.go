@@ -103,7 +103,8 @@ var corePlugins = []string{"app-json", "apps", "builder", "builder-dockerfile", 
 
 // Destroy removes every file of the app: settings and properties, releases and
 // journals. The app's own folder goes last, so that one that was cut short can be
-// called again. An app that does not exist is agent.ErrNotFound.
+// called again; after it only the deploy lock, for until then nobody else may have it. An
+// app that does not exist is agent.ErrNotFound.
 func (s *Store) Destroy(app string) error {
 	if app == global || !s.exists(app) {
 		return noSuchApp(app)
@@ -117,10 +118,22 @@ func (s *Store) Destroy(app string) error {
 	if err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
+	locks := filepath.Dir(s.Places.DeployLock(app))
 	for _, plugin := range corePlugins {
-		folders = append(folders, filepath.Join(s.Places.Lib, "data", plugin, app))
+		if folder := filepath.Join(s.Places.Lib, "data", plugin, app); folder != locks {
+			folders = append(folders, folder)
+		}
 	}
-	folders = append(folders, filepath.Dir(s.Places.DeployLock(app)), s.Places.AppData(app))
+	beside, err := os.ReadDir(locks)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("destroy %s: %w", app, err)
+	}
+	for _, entry := range beside {
+		if path := filepath.Join(locks, entry.Name()); path != s.Places.DeployLock(app) && path != s.holderFile(app) {
+			folders = append(folders, path)
+		}
+	}
+	folders = append(folders, s.Places.AppData(app))
 	if err := s.destroyEnv(app); err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
@@ -129,7 +142,7 @@ func (s *Store) Destroy(app string) error {
 			return fmt.Errorf("destroy %s: %w", app, err)
 		}
 	}
-	return nil
+	return s.dropLock(app)
 }
 
 // Sweep removes the temporary files that killed processes have left among the app's.
