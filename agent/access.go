@@ -12,7 +12,7 @@ import (
 // app is named, the user-auth-app plugins whether it may see that app
 // (PLUGIN-CONTRACT 2.6). Without such a plugin everybody with a key may.
 func (h *Host) May(ctx context.Context, by Caller, app string, command ...string) error {
-	if err := by.bounded(app, strings.Join(command[:1], "")); err != nil {
+	if err := h.bounded(by, app, strings.Join(command[:1], "")); err != nil {
 		return err
 	}
 	if h.Walk.Has("user-auth") {
@@ -39,7 +39,11 @@ func (h *Host) May(ctx context.Context, by Caller, app string, command ...string
 
 // Visible returns those of the apps that the caller may see.
 func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string, error) {
-	apps = by.among(apps)
+	return h.seen(ctx, by, h.among(by, apps))
+}
+
+// seen asks the user-auth-app plugins which of the apps a caller may see.
+func (h *Host) seen(ctx context.Context, by Caller, apps []string) ([]string, error) {
 	if len(apps) == 0 || !h.Walk.Has("user-auth-app") {
 		return apps, nil
 	}

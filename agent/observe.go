@@ -68,12 +68,14 @@ func (h *Host) StateHash(ctx context.Context, app string) (string, error) {
 	return h.hash(ctx, app)
 }
 
-// attempts fills in the last request and the one that is not finished.
+// attempts fills in the last request and the one that is not finished. One that only asked
+// for the lock and did not get it, while another had it, does not stand before that one.
 func (h *Host) attempts(app string, state *api.AppState) error {
 	requests, err := h.Ledger.Requests(app)
 	if err != nil {
 		return err
 	}
+	var newest *api.Attempt
 	for _, request := range slices.Backward(requests) {
 		entries, err := h.Ledger.ReadJournal(app, request, 0)
 		if err != nil {
@@ -82,16 +84,34 @@ func (h *Host) attempts(app string, state *api.AppState) error {
 		if len(entries) == 0 || entries[0].Begin == nil {
 			continue
 		}
-		verdict := verdictOf(entries)
-		if state.Last == nil {
-			state.Last = &api.Attempt{Request: request, Document: entries[0].Begin.Digest, Started: entries[0].Time, Verdict: verdict}
+		attempt := &api.Attempt{Request: request, Document: entries[0].Begin.Digest, Started: entries[0].Time, Verdict: verdictOf(entries)}
+		if newest == nil {
+			newest = attempt
 		}
-		if verdict != nil {
+		if neverBegan(entries) {
+			continue
+		}
+		if state.Last == nil {
+			state.Last = attempt
+		}
+		if attempt.Verdict != nil {
 			return nil
 		}
 		state.Unfinished = request
 	}
+	if state.Last == nil {
+		state.Last = newest
+	}
 	return nil
+}
+
+// neverBegan tells of a request that was refused the lock, or stopped while it waited for it.
+func neverBegan(entries []Entry) bool {
+	verdict := verdictOf(entries)
+	if verdict == nil || verdict.Error == nil || verdict.Error.Code != api.Locked && verdict.Error.Code != api.Cancelled {
+		return false
+	}
+	return !slices.ContainsFunc(entries, func(entry Entry) bool { return entry.Mark != nil })
 }
 
 // hash is the state hash of DESIGN 6: two equal hashes are the same state.

@@ -100,7 +100,7 @@ func logArgs(settings Settings) []string {
 // inherited are the properties that an app takes from the host where it has none itself.
 var inherited = []string{"checks/default-wait", "checks/wait-to-retire", "logs/max-size", "scheduler/shell", "registry/image-repo-template", "registry/server",
 	"proxy/proxy-port", "proxy/proxy-ssl-port", "network/attach-post-create", "network/attach-post-deploy", "network/bind-all-interfaces", "network/initial-network", "network/tld",
-	"git/deploy-branch", "git/keep-git-dir", keepReleases, keepBytes, SigningRequired, AllowedSigners, ReviewMax, ReviewTTL}
+	"git/deploy-branch", "git/keep-git-dir", keepReleases, keepBytes, SigningRequired, AllowedSigners, ReviewMax, ReviewTTL, ReviewInherit}
 
 // Inherited tells whether a property can be set for all apps of a host.
 func Inherited(property string) bool { return slices.Contains(inherited, property) }

@@ -138,6 +138,19 @@ func (h *Host) pruneJournals(app string) {
 	}
 }
 
+// CancelBy is Cancel for somebody who asks for it: another key's deploy is not stopped.
+func (h *Host) CancelBy(by Caller, app, request string) error {
+	entries, err := h.Ledger.ReadJournal(app, request, 0)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 && entries[0].Begin != nil && verdictOf(entries) == nil && !sameKey(entries[0].Begin.By.Name, by.Name) {
+		return api.Errorf(api.Refused, "cancel "+request, "it is the deploy of key %q, and this is %q", entries[0].Begin.By.Name, by.Name).
+			WithHint("who began it stops it; `--lock-wait` waits for its end")
+	}
+	return h.Cancel(app, request)
+}
+
 // Cancel asks for a running request to be stopped at its next safe point. The
 // journal's reader learns what became of it.
 func (h *Host) Cancel(app, request string) error {

@@ -62,9 +62,21 @@ type Settings struct {
 	Template   string            `json:"template,omitempty"` // nginx.conf.sigil
 }
 
+// RevEnvVar is the property that names the config key of the commit that runs; one that is
+// there and empty: no key is set.
+const RevEnvVar = "git/rev-env-var"
+
+// revKey is the config key of the commit that runs; empty for none.
+func (s Settings) revKey() string {
+	if key, said := s.Properties[RevEnvVar]; said {
+		return key
+	}
+	return "GIT_REV"
+}
+
 // knownProperties are the properties that are part of Settings, as "plugin/key".
 var knownProperties = []string{
-	"git/deploy-branch", "git/keep-git-dir", "apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata", "apps/locked",
+	"git/deploy-branch", "git/keep-git-dir", RevEnvVar, "apps/created-at", "apps/deploy-source", "apps/deploy-source-metadata", "apps/locked",
 	"app-json/heroku.postdeploy", "checks/default-wait", "checks/disabled", "checks/skipped", "checks/wait-to-retire",
 	"common/deployed", "docker-options/_default_.build", "docker-options/_default_.deploy", "docker-options/_default_.run",
 	"ports/map-detected", "proxy/disabled", "proxy/proxy-port", "proxy/proxy-ssl-port",
@@ -72,7 +84,7 @@ var knownProperties = []string{
 	"ps/restart-policy", "ps/restore", "ps/stop-timeout-seconds", "ps/start-cmd", "ps/dockerfile-start-cmd", "ps/procfile-path", keepReleases, keepBytes,
 	"cron/maintenance", "logs/max-size", "registry/image-repo", "registry/image-repo-template", "registry/server", "scheduler/shell",
 	SigningRequired, AllowedSigners,
-	ReviewParent, ReviewBranch, ReviewExpires, ReviewGoing, ReviewKeys, ReviewMax, ReviewTTL,
+	ReviewParent, ReviewBranch, ReviewExpires, ReviewGoing, ReviewKeys, ReviewMax, ReviewTTL, ReviewInherit,
 }
 
 // processProperties are those that each process type may have, as "plugin/PROCESS.key".

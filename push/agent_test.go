@@ -49,6 +49,7 @@ type fakeAgent struct {
 	ids       []string
 	states    []string // If-Match
 	cancelled []string
+	unknown   int // how often the host does not know of a request that is to be cancelled
 	uploads   int
 	conns     map[net.Conn]bool
 }
@@ -260,8 +261,16 @@ func (a *fakeAgent) handler() http.Handler {
 	})
 	mux.HandleFunc("DELETE /v1/apps/{app}/releases/{id}", func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
-		a.cancelled = append(a.cancelled, r.PathValue("id"))
+		soon := a.unknown > 0
+		if a.unknown--; !soon {
+			a.cancelled = append(a.cancelled, r.PathValue("id"))
+		}
 		a.mu.Unlock()
+		if soon {
+			w.WriteHeader(http.StatusNotFound)
+			a.json(w, api.Error{Code: api.NotFound, Message: "no such request"})
+			return
+		}
 		a.json(w, a.cancel)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

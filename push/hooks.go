@@ -19,7 +19,7 @@ func (o Options) hookOptions(project *Project) (hooks.Options, error) {
 		return hooks.Options{}, api.Errorf(api.Configuration, "find the cache folder", "%w", err).WithHint("set HOME or XDG_CACHE_HOME")
 	}
 	return hooks.Options{Dir: project.Dir, App: project.App, Name: project.Name, Revision: project.Source.Revision,
-		Paths: o.PluginPaths, Distrust: o.NoProjectPlugins, CacheDir: filepath.Join(cache, "dokku-push", "hooks"), Host: o.host(),
+		Paths: o.PluginPaths, Distrust: o.NoProjectPlugins || o.Untrusted, CacheDir: filepath.Join(cache, "dokku-push", "hooks"), Host: o.host(),
 		Version: o.Version, Getenv: o.Getenv, Output: func(line string) { o.Report(output("build", line)) },
 		Read: func(fsys fs.FS) (*manifest.App, error) {
 			app, found := manifest.Load(fsys, o.ManifestOptions())
@@ -27,6 +27,9 @@ func (o Options) hookOptions(project *Project) (hooks.Options, error) {
 				return nil, api.Errorf(api.InvalidManifest, "", "%w", found)
 			}
 			o.override(app)
+			if o.Untrusted {
+				distrusted(app)
+			}
 			return app, nil
 		}}, nil
 }

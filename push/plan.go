@@ -31,12 +31,23 @@ func (p *Prepared) Close() error { return errors.Join(p.Project.Close(), p.host.
 // Prepare loads the project, connects, builds, and asks the host what the release would
 // change. Nothing has changed on the host when it returns.
 func Prepare(ctx context.Context, o Options) (*Prepared, error) {
+	if o.Untrusted {
+		o.Signing = Signing{}
+	}
 	if err := o.Signing.check(); err != nil {
 		return nil, err
+	}
+	if o.Plan != "" { // a build is long; compare reads it again
+		if _, err := ReadPlan(o.Plan); err != nil {
+			return nil, err
+		}
 	}
 	project, err := Load(o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Untrusted && project.Name != o.App {
+		return nil, api.Errorf(api.Usage, "name the app", "whose plan is asked for is not for this tree to say").WithHint("name the app itself: --app")
 	}
 	target, err := Target(o, project.App)
 	if err != nil {
@@ -64,10 +75,14 @@ func Prepare(ctx context.Context, o Options) (*Prepared, error) {
 func (p *Prepared) plan(ctx context.Context) error {
 	o := p.options
 	// Who may not deploy the app learns it before a build, not after.
-	if _, err := p.host.App(ctx, p.Project.Name); err != nil {
+	state, err := p.host.App(ctx, p.Project.Name)
+	if err != nil {
 		return err
 	}
-	var err error
+	// Nobody may have been there any more to hear how the last one ended.
+	if last := state.Last; last != nil && last.Verdict != nil && last.Verdict.Error != nil {
+		o.Report(output("before", "the last request, "+last.Request+" of "+last.Started.UTC().Format(time.RFC3339)+": "+ended(*last.Verdict)))
+	}
 	if p.image, err = Build(ctx, o, p.Project, p.host.Hello.OS, p.host.Hello.Arch); err != nil {
 		return err
 	}
@@ -88,6 +103,7 @@ func (p *Prepared) plan(ctx context.Context) error {
 		return err
 	}
 	p.Plan.Decided, p.Plan.Environment = p.Project.decided, o.Environment
+	p.Plan.Changes = slices.DeleteFunc(p.Plan.Changes, p.Project.unseen)
 	if refused := p.Plan.Refused; refused != nil {
 		p.Plan.Warnings = append(p.Plan.Warnings, "the host would refuse this: "+refused.Error())
 	}
@@ -108,6 +124,18 @@ func (p *Prepared) plan(ctx context.Context) error {
 	return nil
 }
 
+// ended is how a request ended that did not go well.
+func ended(v api.Verdict) string {
+	said, _, _ := strings.Cut(v.Error.Error(), "\n")
+	switch {
+	case v.OK:
+		return fmt.Sprintf("v%d is live, but: %s", v.Release, said)
+	case v.Error.Code == api.UndoFailed:
+		return "failed, and needs a person: " + said
+	}
+	return "failed, undone: " + said
+}
+
 // readsImage tells that the host will look into the image for files that nobody here
 // has: it was built elsewhere.
 func (p *Prepared) readsImage() bool {
@@ -125,6 +153,9 @@ func (p *Prepared) registry() string {
 // Apply ships and deploys what was planned. With Options.Plan it first compares with
 // the plan that was looked at, and has the host do the same.
 func (p *Prepared) Apply(ctx context.Context) (api.Verdict, error) {
+	if p.options.Untrusted {
+		return api.Verdict{}, api.Errorf(api.Refused, "deploy", "this tree is planned and not deployed: it is of somebody who may not")
+	}
 	if p.options.Plan != "" {
 		if err := p.compare(p.options.Plan); err != nil {
 			return api.Verdict{}, err

@@ -45,6 +45,10 @@ type Options struct {
 	// project's own, which NoProjectPlugins leaves alone.
 	PluginPaths      []string
 	NoProjectPlugins bool
+	// Untrusted says that the tree is of somebody who may not deploy, as a fork's is: it is
+	// planned and never deployed, says neither host nor app, brings no plugin, no cache and no
+	// ssh mount, runs nothing outside of a container, and meets no secret.
+	Untrusted bool
 	// OnHost is set where a host's own agent has an app built.
 	OnHost  *api.HostBuild
 	Version string // the program's
@@ -71,6 +75,8 @@ type Project struct {
 	// app has those of the app that it is of.
 	built string
 	room  *hooks.Room // that it was built in; nil: it was not built
+	// withheld are the config keys that an untrusted tree does not get.
+	withheld []string
 }
 
 // Load reads the project. Advice goes to the report; mistakes are the error, all of
@@ -108,6 +114,9 @@ func Load(o Options) (*Project, error) {
 		return nil, api.Errorf(api.Usage, "name the app", "%w", err).WithHint("name it with --app, DOKKU_APP or app in dokku.hcl")
 	}
 	o.override(app)
+	if o.Untrusted {
+		project.distrust(o)
+	}
 	project.Source = SourceOf(dir, o.Getenv)
 	return project, nil
 }
@@ -159,7 +168,7 @@ func firstOf(values ...string) string {
 func Target(o Options, app *manifest.App) (remote.Options, error) {
 	options := o.Remote
 	options.Target = o.Host
-	if app != nil && app.Host.Address != "" && (o.Host == "" || o.Host == app.Host.Name) {
+	if app != nil && !o.Untrusted && app.Host.Address != "" && (o.Host == "" || o.Host == app.Host.Name) {
 		options.Target = app.Host.Address
 		options.HostKey = firstOf(options.HostKey, app.Host.HostKey)
 	}
@@ -211,10 +220,15 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 	if err != nil {
 		return nil, err
 	}
+	why = o.whyOnHost(project.App, why)
 	if err := onePlatform(o, project.App.Image.Platforms, name, system, arch); err != nil {
 		return nil, err
 	}
-	builder, err := builderFor(o, project.App, name)
+	if o.Untrusted && name == "static" && project.App.Build.Static.Make != "" {
+		return nil, api.Errorf(api.Refused, "build", "build.static.make runs a command on this machine, and the tree is of somebody who may not").
+			WithHint("look at its files alone: dokku-push check, or the input command: check")
+	}
+	builder, err := builderFor(ctx, o, project.App, name)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +279,7 @@ func onePlatform(o Options, platforms []string, builder, system, arch string) er
 }
 
 // builderFor is the list of builders.
-func builderFor(o Options, app *manifest.App, name string) (build.Builder, error) {
+func builderFor(ctx context.Context, o Options, app *manifest.App, name string) (build.Builder, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, api.Errorf(api.Configuration, "find the cache folder", "%w", err).WithHint("set HOME or XDG_CACHE_HOME")
@@ -277,12 +291,12 @@ func builderFor(o Options, app *manifest.App, name string) (build.Builder, error
 		return image.Builder{Engine: engine.ExportNamed}, nil
 	case "pack":
 		ci, _ := o.Getenv("CI")
-		return pack.Builder{CacheDir: filepath.Join(cache, name), Registry: firstOf(o.Registry, app.Image.Registry), CI: ci != "" && ci != "false", Getenv: o.Getenv, Memory: o.buildMemory(), Shares: o.buildShares()}, nil
+		return o.limitPack(pack.Builder{CacheDir: filepath.Join(cache, name), Registry: firstOf(o.Registry, app.Image.Registry), CI: ci != "" && ci != "false", Getenv: o.Getenv}), nil
 	case "static":
 		return &static.Builder{CacheDir: filepath.Join(cache, name), Getenv: o.Getenv}, nil
 	default:
-		daemon, _ := o.Getenv("BUILDKIT_HOST")
-		return &dockerfile.Builder{CacheDir: filepath.Join(cache, name), BuildKit: daemon, Getenv: o.Getenv}, nil
+		daemon, err := o.buildkit(ctx)
+		return &dockerfile.Builder{CacheDir: filepath.Join(cache, name), BuildKit: daemon, EngineToo: o.OnHost != nil, Getenv: o.Getenv}, err
 	}
 }
 

@@ -107,6 +107,9 @@ func TestPushUnchanged(t *testing.T) {
 	if agent.uploads != 0 || len(agent.ids) != 0 {
 		t.Errorf("%d uploads, ids %q", agent.uploads, agent.ids)
 	}
+	if asked := agent.said(); strings.Count(asked, "\n")+1 > 3 {
+		t.Errorf("more than three round trips:\n%s", asked)
+	}
 	story := events.story()
 	if diff := cmp.Diff([]string{"plan", "verdict"}, story[max(0, len(story)-2):]); diff != "" {
 		t.Errorf("the last events of %q:\n%s", story, diff)
@@ -235,15 +238,19 @@ func TestPushPlan(t *testing.T) {
 // TestPushCancelled: who stops waits until the host has undone what it began.
 func TestPushCancelled(t *testing.T) {
 	for _, test := range []struct {
-		cancel api.Verdict
-		want   string
+		cancel  api.Verdict
+		unknown int // how often the host does not know of it yet
+		exit    int
+		want    string
 	}{
-		{api.Verdict{Error: &api.Error{Code: api.Cancelled, Message: "m"}}, "cancelled; the host is as it was"},
-		{api.Verdict{OK: true, Release: 2}, "too late: release v2 is live"},
+		{api.Verdict{Error: &api.Error{Code: api.Cancelled, Message: "m"}}, 0, 27, "cancelled; the host is as it was"},
+		{api.Verdict{Error: &api.Error{Code: api.Cancelled, Message: "m"}}, 2, 27, "cancelled; the host is as it was"},
+		{api.Verdict{OK: true, Release: 2}, 0, 27, "too late: release v2 is live"},
+		{api.Verdict{Error: &api.Error{Code: api.UndoFailed, Message: "the map is half"}}, 0, 29, "the map is half"},
 	} {
 		agent := newAgent(t)
 		o, _, _ := agent.shop(t, nil)
-		agent.cancel = test.cancel
+		agent.cancel, agent.unknown = test.cancel, test.unknown
 		there := make(chan struct{})
 		agent.answers = []answer{{events: live().events, hang: there}}
 		ctx, stop := context.WithCancelCause(t.Context())
@@ -251,13 +258,63 @@ func TestPushCancelled(t *testing.T) {
 			<-there
 			stop(errors.New("interrupt"))
 		}()
-		_, err := Push(ctx, o)
-		if api.Exit(err) != 27 || !strings.Contains(err.Error(), test.want) {
+		verdict, err := Push(ctx, o)
+		if verdict.Error != nil { // one that is the host's
+			if err != nil || verdict.OK != test.cancel.OK || verdict.Release != test.cancel.Release {
+				t.Errorf("the verdict is %+v, %v", verdict, err)
+			}
+			err = verdict.Error
+		}
+		if api.Exit(err) != test.exit || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("it says %v", err)
 		}
 		if diff := cmp.Diff(agent.ids, agent.cancelled); diff != "" || len(agent.ids) != 1 {
 			t.Errorf("ids %q, cancelled %q", agent.ids, agent.cancelled)
 		}
+	}
+}
+
+// TestPlanWarnsOfTheDisk: before layers are sent to a host that has hardly room for them.
+func TestPlanWarnsOfTheDisk(t *testing.T) {
+	for free, warned := range map[int64]bool{0: false, api.ReservedDisk: true, 1 << 40: false} { // 0: it is not known
+		agent := newAgent(t)
+		agent.hello.Free = free
+		o, events, _ := agent.shop(t, nil)
+		if _, err := Push(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		for _, event := range events.events {
+			if event.Plan != nil && strings.Contains(strings.Join(event.Plan.Warnings, "\n"), "disk: ") != warned {
+				t.Errorf("%d bytes free: %q", free, event.Plan.Warnings)
+			}
+		}
+		if !strings.Contains(strings.Join(events.story(), " "), "plan") {
+			t.Error("there is no plan")
+		}
+	}
+}
+
+// TestPushJoined: who stops a push that had joined a deploy which runs already leaves that
+// one alone, is told so, and does not hear that it was undone.
+func TestPushJoined(t *testing.T) {
+	agent := newAgent(t)
+	o, events, _ := agent.shop(t, nil)
+	joined := live().events
+	joined[0].Version = &api.Version{Protocol: api.Protocol, App: "shop", Request: "request-of-another"}
+	agent.answers = []answer{{events: joined, hang: make(chan struct{})}}
+	ctx, stop := context.WithCancelCause(t.Context())
+	o.Report = func(event api.Event) {
+		events.report(event)
+		if event.Version != nil {
+			stop(errors.New("interrupt"))
+		}
+	}
+	_, err := Push(ctx, o)
+	if err == nil || api.Exit(err) == 27 || len(agent.cancelled) != 0 {
+		t.Errorf("it says %v, cancelled %q", err, agent.cancelled)
+	}
+	if last := events.events[len(events.events)-1]; !strings.Contains(last.Warning, "request-of-another goes on") {
+		t.Errorf("the last event is %+v", last)
 	}
 }
 

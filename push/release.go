@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
@@ -45,7 +46,11 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 		wanting := func(v *api.Verdict) bool {
 			return v != nil && v.Error != nil && v.Error.Code == api.BlobsMissing && attempt < resends && registry == ""
 		}
+		running := id // or what the host had begun already: this push only joins it
 		verdict, err := connection.Release(ctx, project.Name, id, request, func(event api.Event) {
+			if event.Version != nil && event.Version.Request != "" {
+				running = event.Version.Request
+			}
 			if wanting(event.Verdict) { // which is no outcome yet
 				return
 			}
@@ -55,8 +60,16 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 			o.Report(event)
 		})
 		project.complete(&verdict, sent)
+		if err != nil && running != id {
+			return verdict, o.left(ctx, running, err)
+		}
 		if err != nil {
-			return verdict, cancelled(ctx, connection, project.Name, id, err)
+			final, err := cancelled(ctx, connection, project.Name, id, err)
+			if err == nil {
+				project.complete(&final, sent)
+				o.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &final})
+			}
+			return final, err
 		}
 		if !wanting(&verdict) {
 			return verdict, nil
@@ -76,21 +89,51 @@ func (p *Project) complete(v *api.Verdict, sent int64) {
 	p.place(v.Error)
 }
 
-// cancelled tells the host to stop when the person here has asked to. The host undoes
-// what it had begun before it answers.
-func cancelled(ctx context.Context, connection *Connection, app, id string, err error) error {
-	if ctx.Err() == nil {
-		return err
+// left is what becomes of a push that had joined a deploy which somebody else began, when
+// the person here asks to stop: that deploy is not this one's to stop.
+func (o Options) left(ctx context.Context, request string, err error) error {
+	if ctx.Err() != nil {
+		o.Report(api.Event{Type: api.EventWarning, Time: time.Now(),
+			Warning: "the host was at it already: request " + request + " goes on, and `dokku-push status` tells what becomes of it"})
 	}
-	verdict, cancelErr := connection.Cancel(context.WithoutCancel(ctx), app, id)
+	return err
+}
+
+// cancelled tells the host to stop when the person here has asked to. The host undoes
+// what it had begun before it answers. A release that was live by then stays: that is a
+// verdict, which says that it was too late.
+func cancelled(ctx context.Context, connection *Connection, app, id string, err error) (api.Verdict, error) {
+	if ctx.Err() == nil {
+		return api.Verdict{}, err
+	}
+	verdict, cancelErr := stopped(context.WithoutCancel(ctx), connection, app, id)
 	if cancelErr != nil {
-		return api.Errorf(api.Cancelled, "cancel", "the host was not told: %w", cancelErr).
+		return api.Verdict{}, api.Errorf(api.Cancelled, "cancel", "the host was not told: %w", cancelErr).
 			WithHint("`dokku-push status` shows what became of it")
 	}
 	if verdict.OK {
-		return api.Errorf(api.Cancelled, "cancel", "too late: release v%d is live", verdict.Release)
+		verdict.Error = api.Errorf(api.Cancelled, "cancel", "too late: release v%d is live", verdict.Release)
+		return verdict, nil
 	}
-	return api.Errorf(api.Cancelled, "cancel", "cancelled; the host is as it was")
+	if verdict.Error != nil && verdict.Error.Code == api.UndoFailed {
+		return verdict, nil
+	}
+	return api.Verdict{}, api.Errorf(api.Cancelled, "cancel", "cancelled; the host is as it was")
+}
+
+// patience is how long a host may take to know of a release that was asked for a moment
+// before. A CI system's is not much longer.
+const patience = 5 * time.Second
+
+// stopped cancels a request. The release may have been on its way when the person here asked
+// to stop: the host knows of it a moment later, and would go on.
+func stopped(ctx context.Context, connection *Connection, app, id string) (api.Verdict, error) {
+	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		verdict, err := connection.Cancel(ctx, app, id)
+		if err == nil || api.AsError(err).Code != api.NotFound || time.Since(begun) > patience {
+			return verdict, err
+		}
+	}
 }
 
 func transferTo(o Options, connection *Connection) *remote.Transfer {

@@ -215,18 +215,18 @@ func TestKeepAlive(t *testing.T) {
 	server, conn := connected(t, nil)
 	l := &link{clients: conn.link.clients, dead: conn.link.dead}
 	done := make(chan struct{})
-	go func() { l.keepAlive(10*time.Millisecond, 3); close(done) }()
+	go func() { l.keepAlive(200*time.Millisecond, 5); close(done) }()
 	select {
 	case <-done:
 		t.Fatal("an answering host was given up")
-	case <-time.After(150 * time.Millisecond):
+	case <-time.After(1500 * time.Millisecond):
 	}
 	server.mu.Lock()
 	server.deaf = true
 	server.mu.Unlock()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("a mute host was not given up")
 	}
 	<-conn.link.dead

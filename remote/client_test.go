@@ -160,6 +160,19 @@ func TestCutStreamIsResumed(t *testing.T) {
 	}
 }
 
+// A push that joined a running deploy goes on with that one's stream: its own id is
+// nothing that the host has a journal of.
+func TestJoinedStreamIsResumed(t *testing.T) {
+	s := &script{lines: streamLines, cuts: []int{2, 99}}
+	verdict, err := served(t, s.serve).Release(context.Background(), "a", "request-of-mine", api.ReleaseRequest{}, nil)
+	if err != nil || verdict.Release != 4 {
+		t.Errorf("%+v, %v", verdict, err)
+	}
+	if diff := cmp.Diff([]string{"POST /v1/apps/a/releases request-of-mine", "GET /v1/apps/a/releases/request-1?offset=2 "}, s.requests); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLostStream(t *testing.T) {
 	s := &script{lines: streamLines, cuts: []int{2, 0}}
 	_, err := served(t, s.serve).Rollback(context.Background(), "a", "request-1", api.RollbackRequest{}, nil)

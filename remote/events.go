@@ -161,6 +161,9 @@ func (f *follower) read(body io.Reader) (*api.Verdict, error) {
 			if first && f.seen > 0 { // a stream may open anew with its version
 				continue
 			}
+			if id := event.Version.Request; requestID.MatchString(id) {
+				f.id = id // of the running deploy that this one joined, maybe: it is asked for by that name from now on
+			}
 		}
 		f.seen++
 		if !known(event) {

@@ -34,7 +34,7 @@ func TestServeConn(t *testing.T) {
 	select {
 	case err := <-served:
 		must(t, err)
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("it still serves a closed connection")
 	}
 }

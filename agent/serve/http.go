@@ -154,6 +154,10 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request, app string) {
 		refuse(w, http.StatusBadRequest, err)
 		return
 	}
+	if err := s.Host.MayBring(s.By, app, body.Document); err != nil {
+		refuse(w, statusOf(err), err)
+		return
+	}
 	digest := agent.DocumentDigest(body.Document)
 	if running, ok := s.Host.Attach(app, digest); ok {
 		s.stream(w, r, app, running, 0)
@@ -180,6 +184,9 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request, app string) {
 	var plan api.Plan
 	if err == nil {
 		plan, err = s.Host.Plan(r.Context(), app, body)
+	}
+	if refused := s.Host.MayBring(s.By, app, body.Document); refused != nil && plan.Refused == nil {
+		plan.Refused = api.AsError(refused)
 	}
 	if err != nil {
 		refuse(w, statusOf(err), err)
@@ -263,7 +270,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, app string) {
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request, app string) {
 	request, err := s.Host.RequestFor(app, r.PathValue("id"))
 	if err == nil {
-		err = s.Host.Cancel(app, request)
+		err = s.Host.CancelBy(s.By, app, request)
 	}
 	var verdict api.Verdict
 	if err == nil {

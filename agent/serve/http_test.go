@@ -95,7 +95,7 @@ func journal(files *state.Store, change agent.Change) error {
 	}
 	events := []*api.Event{{Type: api.EventVersion, Version: &api.Version{Protocol: api.Protocol, Request: change.Request}}, {Type: api.EventWarning, Warning: "careful"},
 		{Type: api.EventVerdict, Verdict: &api.Verdict{OK: true, Release: 7}}}
-	err = j.Write(agent.Entry{Begin: &agent.Begin{App: change.App, Request: change.Request, Kind: string(change.Kind), Digest: agent.DocumentDigest(change.Document)}})
+	err = j.Write(agent.Entry{Begin: &agent.Begin{App: change.App, Request: change.Request, Kind: string(change.Kind), Digest: agent.DocumentDigest(change.Document), By: change.By}})
 	for _, event := range events {
 		err = errors.Join(err, j.Write(agent.Entry{Event: event}))
 	}

@@ -42,7 +42,7 @@ func sshd(t *testing.T, argv ...string) (address string) {
 		select {
 		case err := <-served:
 			must(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("it does not end")
 		}
 	})

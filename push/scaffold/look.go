@@ -141,6 +141,7 @@ func (l *look) candidate(name, from string) {
 func (l *look) findHost() error {
 	remote, hasRemote := l.repository.host()
 	switch {
+	case l.host.value != "" && l.host.value == l.options.Host: // the kept dokku.hcl says the same
 	case l.options.Host != "":
 		if !isAddress(l.options.Host) {
 			return api.Errorf(api.Usage, "name the host", "%q is no host to reach over ssh", l.options.Host).

@@ -222,6 +222,19 @@ func TestForce(t *testing.T) {
 	}
 }
 
+// TestAgain: a dokku.hcl that is kept names the host, whether DOKKU_HOST says the same or
+// nothing; another host than its own is to be put somewhere.
+func TestAgain(t *testing.T) {
+	for host, missing := range map[string]bool{"": false, "dokku@example.com": false, "dokku@example.org": true} {
+		dir := t.TempDir()
+		put(t, dir, "dokku.hcl", "host \"production\" {\n  address = \"dokku@example.com\"\n}\n")
+		put(t, dir, "Dockerfile", "FROM scratch\n")
+		if all := said(drafted(t, Options{Dir: dir, App: "shop", Host: host, CI: GitHub})); strings.Contains(all, "does not name the host") != missing {
+			t.Errorf("--host %q:\n%s", host, all)
+		}
+	}
+}
+
 // TestLinks: what is not a plain file or folder of the tree is neither read nor written.
 func TestLinks(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()
