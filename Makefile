@@ -44,7 +44,7 @@ faults: setup ## break a deploy everywhere: the whole matrix, in memory and on r
 soak: ## whatever may happen to some apps, broken at random, for SOAK=10m; two hundred review apps
 	go test -count=1 -timeout 0 -v -run '^TestScenario$$' ./agent -soak=$(SOAK)
 	go test -count=1 -timeout 1h -v -run '^TestReviewApps$$' ./agent -reviews=200
-	go test -count=1 -timeout 2h -v -run '^TestReview$$' ./internal/e2e -reviews=200
+	go test -count=1 -timeout 2h -v -run '^TestReviewsLeaveNothing$$' ./internal/e2e -reviews=200
 
 .PHONY: lint
 lint: setup ## gofmt, vet, staticcheck, shellcheck
@@ -90,7 +90,12 @@ deb: ## Debian packages of the agent, from what `make release` built
 	@for arch in amd64 arm64; do \
 		scripts/deb.sh "$(VERSION)" "$$arch" "dist/dokku-agent_linux_$$arch" "dist/dokku-agent_$$arch.deb"; \
 	done
-	@cd dist && sha256sum *.deb >>SHA256SUMS
+	@cd dist && { grep -v '\.deb$$' SHA256SUMS; sha256sum *.deb; } >../SHA256SUMS.part
+	@mv SHA256SUMS.part dist/SHA256SUMS
+
+.PHONY: release-test
+release-test: setup ## the release workflow of HEAD, compiled, and once more elsewhere: byte for byte the same
+	go test -count=1 -timeout 1h -v -run '^TestRelease$$' ./internal/e2e -compiled
 
 .PHONY: clean
 clean: demo-clean ## also the binaries

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a Debian package of dokku-agent: deb.sh VERSION ARCH PROGRAM OUT.deb. It only lays files: setting
-# a host up, which asks for decisions, stays `dokku-agent install`. A host that is set up already runs the
-# new program after an upgrade. The same sources give the same package.
+# Makes a Debian package of dokku-agent: deb.sh VERSION ARCH PROGRAM OUT.deb [compression]. It only lays files:
+# setting a host up, which asks for decisions, stays `dokku-agent install`. A host that is set up already runs
+# the new program after an upgrade. The same sources give the same package.
 set -euo pipefail
 version=${1#v} arch=$2 program=$3 out=$4
 if [[ $version =~ ^[0-9.]+-[0-9]+-g ]]; then
@@ -27,7 +27,7 @@ Maintainer: dokku-push <https://github.com/dokku-push/dokku-push>
 Section: admin
 Priority: optional
 Depends: nginx, openssh-server, sudo
-Recommends: docker.io | docker-ce
+Recommends: docker.io | docker-ce, git
 Homepage: https://github.com/dokku-push/dokku-push
 Description: deploys that are transactions, on your own server
  The host's side of dokku-push. It takes images over ssh, checks their
@@ -36,4 +36,4 @@ Description: deploys that are transactions, on your own server
 EOF
 install -m 0755 scripts/deb/postinst scripts/deb/prerm "$root/DEBIAN/"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --build --root-owner-group -Zxz "$root" "$out" >/dev/null
+dpkg-deb --build --root-owner-group -Z"${5:-xz}" "$root" "$out" >/dev/null

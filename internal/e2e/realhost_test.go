@@ -26,22 +26,38 @@ const insideVariable = "DOKKU_PUSH_TEST_REALHOST"
 // overlays of /etc, /home, /var/lib, /var/log and /usr/local in a mount namespace of its
 // own: the machine itself is not touched.
 func TestRealHost(t *testing.T) {
-	if os.Getenv(insideVariable) != "" {
+	if ownMounts(t) {
 		realHost(t)
 		return
+	}
+	machineIsNoHost(t)
+}
+
+// ownMounts runs the calling test once more in a mount namespace of its own and tells
+// whether this is that run. What it may write to is in the folder that insideVariable names.
+func ownMounts(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(insideVariable) != "" {
+		return true
 	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	testkit.Binaries(t)
-	inside := exec.Command("unshare", "--mount", "--propagation", "private", "--", self, "-test.run=^TestRealHost$", "-test.v")
+	inside := exec.Command("unshare", "--mount", "--propagation", "private", "--", self, "-test.run=^"+t.Name()+"$", "-test.v")
 	inside.Env = append(os.Environ(), insideVariable+"="+t.TempDir())
 	out, err := inside.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Fatalf("in the namespace: %v", err)
 	}
+	return false
+}
+
+// machineIsNoHost: nothing of what was done in the namespace happened to the machine.
+func machineIsNoHost(t *testing.T) {
+	t.Helper()
 	for _, path := range []string{"/etc/dokku-push", "/etc/sudoers.d/dokku-push", "/etc/systemd/system/dokku-agent.service", "/home/dokku", "/var/lib/dokku",
 		"/usr/local/bin/dokku-agent", "/usr/local/bin/dokku", "/etc/nginx/conf.d/dokku.conf"} {
 		if _, err := os.Lstat(path); err == nil {
@@ -87,6 +103,8 @@ func realHost(t *testing.T) {
 	sshd := testkit.SSHD(t, testkit.SSHDOptions{AuthorizedKeysFile: "/home/dokku/.ssh/authorized_keys", Config: []string{"Subsystem sftp internal-sftp", "StrictModes yes"}})
 	pushThroughSSHD(t, bin, sshd, key, port)
 	pushByGit(t, bin, sshd, key, port)
+	arriveBySSHD(t, bin, sshd, key, port)
+	buildIsHeld(t, sshd, key)
 	noShell(t, sshd, key)
 	byToken(t, bin, sshd, key)
 	rootsPlugins(t, sshd, key)
@@ -232,12 +250,18 @@ func pushThroughSSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key
 // overSSH runs the machine's ssh program with the key.
 func overSSH(t *testing.T, sshd *testkit.SSHServer, key testkit.Key, options []string, words ...string) testkit.Result {
 	t.Helper()
+	cmd := sshCommand(t, sshd, key, options, words...)
+	cmd.Stdin = strings.NewReader("echo a shell\n")
+	return testkit.Run(t, cmd)
+}
+
+// sshCommand is that program, not yet started.
+func sshCommand(t *testing.T, sshd *testkit.SSHServer, key testkit.Key, options []string, words ...string) *exec.Cmd {
+	t.Helper()
 	host, port, _ := strings.Cut(sshd.Addr, ":")
 	args := append([]string{"-F", "none", "-p", port, "-i", key.File, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes",
 		"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile=" + testkit.KnownHosts(t, sshd.Addr, sshd.HostKey), "-o", "GlobalKnownHostsFile=none", "-o", "LogLevel=ERROR"}, options...)
-	cmd := exec.Command("ssh", append(append(args, "dokku@"+host), words...)...)
-	cmd.Stdin = strings.NewReader("echo a shell\n")
-	return testkit.Run(t, cmd)
+	return exec.Command("ssh", append(append(args, "dokku@"+host), words...)...)
 }
 
 // noShell: the key gives no shell and no docker, only the agent.
