@@ -79,7 +79,7 @@ func TestReadyAtOnce(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "all is well with "+r.URL.String()) })
 	begun := time.Now()
 	said, err := check(t, Checker{}, probe(t, url, manifest.Healthcheck{Name: "up", Path: "/health?deep=1", Content: "well with /health?deep=1", Attempts: 3, Wait: time.Hour}))
-	if err != nil || time.Since(begun) > 5*time.Second {
+	if err != nil || time.Since(begun) > time.Minute {
 		t.Errorf("%v after %s", err, time.Since(begun))
 	}
 	if diff := cmp.Diff([]string{"up: ready (attempt 1 of 3)"}, said); diff != "" {
@@ -348,7 +348,7 @@ func TestFirstFailureEndsIt(t *testing.T) {
 		manifest.Healthcheck{Name: "slow", Command: []string{"x"}, Timeout: time.Minute, Attempts: 100},
 		manifest.Healthcheck{Name: "later", Path: "/", InitialDelay: time.Hour},
 		manifest.Healthcheck{Name: "broken", Path: "/"}))
-	if err == nil || !strings.HasPrefix(err.Error(), "broken: ") || time.Since(begun) > 5*time.Second {
+	if err == nil || !strings.HasPrefix(err.Error(), "broken: ") || time.Since(begun) > 50*time.Second {
 		t.Errorf("%v after %s", err, time.Since(begun))
 	}
 	select {

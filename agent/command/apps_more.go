@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -53,7 +54,7 @@ func appsClone(ctx context.Context, call *Call) error {
 		return err
 	}
 	call.say("Cloning %s to %s", from, to)
-	deploy, err := call.Host.Clone(ctx, from, to, call.By)
+	deploy, err := call.Host.Clone(ctx, from, to, call.By, func(ctx context.Context) error { return receive.Copy(ctx, call.Host.Places, from, to) })
 	if err != nil || skip || deploy == nil {
 		return err
 	}

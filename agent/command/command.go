@@ -56,6 +56,11 @@ func (c *Call) flag(names ...string) bool {
 // app takes the app from --app or the first argument and verifies that it exists and
 // that the caller may see it.
 func (c *Call) app(ctx context.Context) (string, error) {
+	return c.appSeen(ctx, c.Host.Visible)
+}
+
+// appSeen is app, where seen says which apps the caller may name.
+func (c *Call) appSeen(ctx context.Context, seen func(context.Context, agent.Caller, []string) ([]string, error)) (string, error) {
 	name := c.App
 	if name == "" {
 		if len(c.Args) == 0 {
@@ -68,7 +73,7 @@ func (c *Call) app(ctx context.Context) (string, error) {
 	if err := c.Host.Exists(name); err != nil {
 		return "", err
 	}
-	visible, err := c.Host.Visible(ctx, c.By, []string{name})
+	visible, err := seen(ctx, c.By, []string{name})
 	if err != nil {
 		return "", err
 	}

@@ -113,9 +113,18 @@ func form(pattern *regexp.Regexp, what string) check {
 	}
 }
 
+// registrySet says where tags:deploy looks for a tag that this host has no image of.
 func registrySet(ctx context.Context, call *Call) error {
-	known := map[string]check{}
-	for _, property := range []string{"image-repo", "image-repo-template", "push-on-release", "server"} {
+	known := map[string]check{
+		"server": form(serverForm, "registry's address"),
+		"image-repo": func(value string) error {
+			if strings.ContainsAny(value, "@") || agent.ImageName(value+":tag") != nil {
+				return api.Errorf(api.Usage, "", "%q is no repository", value).WithHint("a repository is named without its tag: team/app, or registry.example.com/team/app")
+			}
+			return nil
+		},
+	}
+	for _, property := range []string{"image-repo-template", "push-on-release"} {
 		known[property] = func(string) error {
 			return api.Errorf(api.Usage, "", "%s has no effect here: this host pushes no images, and pulls one by the name that the client sends", property).
 				WithHint("the client pushes to a registry before it deploys: image { registry = … } in dokku.hcl")

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -163,8 +164,16 @@ func (c *Call) tagged(ctx context.Context, app, label string) (agent.Change, err
 		return change, err
 	}
 	if repository := settings.Properties["registry/image-repo"]; repository != "" {
-		if server := settings.Properties["registry/server"]; server != "" {
-			repository = strings.TrimSuffix(server, "/") + "/" + repository
+		global, err := c.settings("--global")
+		if err != nil {
+			return change, err
+		}
+		if server := cmp.Or(settings.Properties["registry/server"], global.Properties["registry/server"]); server != "" {
+			_, name, hasScheme := strings.Cut(server, "://")
+			if !hasScheme {
+				name = server
+			}
+			repository = strings.TrimSuffix(name, "/") + "/" + repository
 		}
 		change.Image, change.Pull = repository+":"+label, agent.PullMissing
 	}

@@ -205,7 +205,7 @@ func TestStubborn(t *testing.T) {
 	must(t, w.Start(t.Context(), id))
 	start := time.Now()
 	must(t, w.Stop(t.Context(), id, time.Second))
-	if took := time.Since(start); took < 900*time.Millisecond || took > 8*time.Second {
+	if took := time.Since(start); took < 900*time.Millisecond || took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	if c, err := w.Inspect(t.Context(), id); err != nil || c.ExitCode != 137 || c.OOMKilled {

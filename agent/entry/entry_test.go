@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -191,15 +192,31 @@ func TestDispatch(t *testing.T) {
 	}
 }
 
-// TestHelp lists every command with its arguments, with and without the word.
+// TestHelp has a line for each noun, with and without the word, and lists every command
+// with its arguments when it is asked for all.
 func TestHelp(t *testing.T) {
 	h := newHost(t)
-	exit, asked, problem := h.call("", "help")
+	exit, short, problem := h.call("", "help")
 	if exit != 0 || problem != "" {
 		t.Errorf("exit %d: %s", exit, problem)
 	}
-	if _, out, _ := h.call(""); out != asked {
+	for _, want := range []string{"\n    apps  clone, create, destroy, exists, ", "\n    config  Show keys and values of an app or of the host\n", "\n    url  Show the first URL of an app\n", "dokku help --all"} {
+		if !strings.Contains(regexp.MustCompile(`\b  +`).ReplaceAllString(short, "  "), want) {
+			t.Errorf("help has not %q:\n%s", want, short)
+		}
+	}
+	_, list, _ := strings.Cut(short, "\nCommands:\n")
+	for line := range strings.Lines(list) {
+		if word, _, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(word, ":") || strings.Count(list, "\n    "+word+" ") > 1 {
+			t.Errorf("help has the line %q", line)
+		}
+	}
+	if _, out, _ := h.call(""); out != short {
 		t.Errorf("no word at all prints:\n%s", out)
+	}
+	exit, asked, problem := h.call("", "help", "--all")
+	if exit != 0 || problem != "" {
+		t.Errorf("exit %d: %s", exit, problem)
 	}
 	for _, row := range command.Table() {
 		if !strings.Contains(asked, "\n    "+strings.TrimSpace(row.Name+" "+row.Usage)+"  ") || row.Help == "" {

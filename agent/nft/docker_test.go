@@ -82,7 +82,11 @@ func busybox(t *testing.T, image, name string) agent.Backend {
 			done`)
 	t.Cleanup(func() { docker(t, "rm", "-f", container) })
 	address := docker(t, "inspect", "-f", "{{.NetworkSettings.IPAddress}}", container)
-	time.Sleep(300 * time.Millisecond) // until nc listens
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(docker(t, "exec", container, "/bin/busybox", "cat", "/proc/net/tcp", "/proc/net/tcp6"), ":1388 "); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nc does not listen")
+		}
+	}
 	return agent.Backend{Index: 1, Address: address, Port: 5000}
 }
 

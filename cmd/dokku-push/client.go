@@ -45,6 +45,8 @@ type client struct {
 	first     firstFlags
 	server    serverFlags
 	audience  string // auth: what the token is to be for
+	reviews   bool   // auth: for review apps, not for the app
+	offline   bool   // plan: no host is asked
 	pull      reviewing
 	plain     []string // import: config keys whose values are no secrets
 	manual    bool     // help: as a manual page
@@ -71,7 +73,11 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	if c.command.name == "run" {
 		flags.SetInterspersed(false)
 	}
-	if problem := flags.Parse(args); problem != nil {
+	problem := flags.Parse(args)
+	if word := behindFlags(args); !named && word != "" && (problem != nil || flags.Arg(0) == word) {
+		return nil, api.Errorf(api.Usage, "", "the command %s stands behind a flag: it comes first", word).WithHint("dokku-push %s --…", word)
+	}
+	if problem != nil {
 		return nil, api.Errorf(api.Usage, "", "%w", problem).WithHint("dokku-push help %s lists the flags", c.command.name)
 	}
 	c.args = flags.Args()
@@ -92,6 +98,16 @@ func parse(args []string, in io.Reader, out, err io.Writer) (*client, error) {
 	c.options.Remote.Key = redact.Secret(os.Getenv("DOKKU_SSH_KEY"))
 	c.options.Remote.Passphrase = askPassphrase
 	return c, nil
+}
+
+// behindFlags is the first argument that is a command, and no folder.
+func behindFlags(args []string) string {
+	for _, arg := range args {
+		if _, known := find(arg); known && isWord(arg) {
+			return arg
+		}
+	}
+	return ""
 }
 
 // isWord tells a mistyped command from the folder of a push: a folder is there, or is
@@ -238,11 +254,11 @@ func (c *client) verdict(v api.Verdict, app string) error {
 		return v.Error
 	}
 	if c.logFormat != "json" {
-		took := (time.Duration(v.DurationMS) * time.Millisecond).String()
 		if v.Changed {
-			fmt.Fprintf(c.err, "=====> %s v%d is live (%s, deployed in %s)\n", app, v.Release, short(v.Run), took)
+			deployed := time.Duration(v.DurationMS) * time.Millisecond
+			fmt.Fprintf(c.err, "=====> %s v%d is live (%s, deployed in %s%s)\n", app, v.Release, short(v.Run), deployed, c.inAll(", %s in all"))
 		} else {
-			fmt.Fprintf(c.err, "=====> %s v%d runs this already: nothing to do\n", app, v.Release)
+			fmt.Fprintf(c.err, "=====> %s v%d runs this already: nothing to do%s\n", app, v.Release, c.inAll(" (%s in all)"))
 		}
 		for _, url := range v.URLs {
 			fmt.Fprintln(c.out, url)
@@ -252,6 +268,14 @@ func (c *client) verdict(v api.Verdict, app string) error {
 		return v.Error
 	}
 	return nil
+}
+
+// inAll is how long it has taken since the first event, in words; empty where none was told.
+func (c *client) inAll(words string) string {
+	if c.story.accounts == nil || c.story.accounts.Took() <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(words, c.story.accounts.Took().Round(time.Millisecond))
 }
 
 func short(id string) string {

@@ -148,7 +148,7 @@ func (c *client) rollback(ctx context.Context) error {
 	if len(c.args) > 0 {
 		n, err := strconv.Atoi(strings.TrimPrefix(c.args[0], "v"))
 		if err != nil || n < 1 {
-			return api.Errorf(api.Usage, "", "%q is no release", c.args).WithHint("dokku-push releases lists them: v1, v2 …")
+			return api.Errorf(api.Usage, "", "%q is no release", c.args[0]).WithHint("dokku-push releases lists them: v1, v2 …")
 		}
 		request.Release = n
 	}

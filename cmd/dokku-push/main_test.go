@@ -11,11 +11,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
+	"github.com/dokku-push/dokku-push/push/report"
 )
 
 // parsed is what a command line means, with exactly these DOKKU_ variables.
@@ -159,7 +161,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"releases", "one"}, "no arguments"},
 		{[]string{"push", "one", "two"}, "one argument"},
 		{[]string{"rollback", "first"}, "dokku-push releases"},
-		{[]string{"rollback", "v0"}, "dokku-push releases"},
+		{[]string{"rollback", "v0"}, ` !     "v0" is no release`},
+		{[]string{"--app", "x", "status"}, "status stands behind a flag"},
+		{[]string{"--format", "json", "check"}, "dokku-push check --…"},
 		{[]string{"rollback", "--", "-1"}, "dokku-push releases"},
 		{[]string{"help", "nonsense"}, "there is no command"},
 		{[]string{"schema", "nonsense"}, "there are: manifest"},
@@ -171,6 +175,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"config", "shout", "app"}, "config explain"},
 		{[]string{"config", "explain", "nonsense"}, "nonsense"},
 		{[]string{"push", "nowhere"}, "nowhere"},
+		{[]string{"--app", "x", "./status"}, "no folder"},
+		{[]string{"--host", "h", "--plan", "no.json"}, "plan -o no.json"}, // before anything is built
 	} {
 		got := in(t, map[string]string{"Dockerfile": "FROM scratch\n"}, test.args...)
 		if got.exit != 64 || got.out != "" || !strings.Contains(got.err, test.says) || !strings.HasPrefix(got.err, " !     ") {
@@ -318,6 +324,31 @@ func TestVerdict(t *testing.T) {
 			if diff := cmp.Diff(want, said{exit, out.String(), err.String()}, cmp.AllowUnexported(said{})); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", name, format, diff)
 			}
+		}
+	}
+}
+
+// TestVerdictSaysHowLong: a person is told how long it took in all, build and ship with it;
+// the host's clock, which may be another, does not count.
+func TestVerdictSaysHowLong(t *testing.T) {
+	begun := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for want, verdict := range map[string]api.Verdict{
+		"=====> shop v2 is live (sha256:1, deployed in 1.5s, 9.25s in all)\n": {OK: true, Changed: true, Release: 2, Run: "sha256:1", DurationMS: 1500},
+		"=====> shop v2 runs this already: nothing to do (9.25s in all)\n":    {OK: true, Release: 2},
+	} {
+		var out, err bytes.Buffer
+		c := &client{logFormat: "auto", out: &out, err: &err, story: story{accounts: &report.Accounts{}}}
+		host := begun.Add(time.Hour)
+		for _, event := range []api.Event{
+			{Time: begun, Step: &api.Step{Name: "connect", Status: api.StepStarted}},
+			{Time: begun.Add(7750 * time.Millisecond), Step: &api.Step{Name: "ship", Status: api.StepDone, DurationMS: 900}},
+			{Time: host, Version: &api.Version{App: "shop"}},
+			{Time: host.Add(1500 * time.Millisecond), Verdict: &verdict},
+		} {
+			c.story.accounts.Event(event)
+		}
+		if problem := c.verdict(verdict, "shop"); problem != nil || err.String() != want {
+			t.Errorf("%v, it says %q, want %q", problem, err.String(), want)
 		}
 	}
 }

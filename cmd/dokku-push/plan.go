@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -21,12 +22,13 @@ func (c *client) plan(ctx context.Context) error {
 	if _, err := c.planFormat(); err != nil {
 		return err
 	}
-	prepared, err := push.Prepare(ctx, c.options)
+	if c.offline && c.output != "" {
+		return c.noVerdict(api.Errorf(api.Usage, "", "-o keeps a plan that can be carried out, and --offline compares with no host"))
+	}
+	plan, err := c.planned(ctx, c.options)
 	if err != nil {
 		return c.noVerdict(err)
 	}
-	defer prepared.Close()
-	plan := prepared.Plan
 	text, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
 		return err
@@ -37,6 +39,9 @@ func (c *client) plan(ctx context.Context) error {
 			return api.Errorf(api.Usage, "write the plan", "%w", err)
 		}
 	}
+	if err := c.commented(plan); err != nil {
+		return err
+	}
 	c.story.accounts.Event(api.Event{Type: api.EventPlan, Plan: &plan})
 	shown, err := c.planText(plan)
 	if err == nil {
@@ -46,6 +51,35 @@ func (c *client) plan(ctx context.Context) error {
 		return &exitError{code: exitOf(api.Differences)}
 	}
 	return err
+}
+
+// commented writes a plan as a pull request's comment to where a CI job finds it.
+func (c *client) commented(plan api.Plan) error {
+	if c.story.comment == "" {
+		return nil
+	}
+	var text strings.Builder
+	err := report.PlanMarkdown(&text, plan)
+	if err == nil {
+		err = os.WriteFile(c.story.comment, []byte(text.String()), 0o600)
+	}
+	if err != nil {
+		return api.Errorf(api.Configuration, "write the plan", "%w", err)
+	}
+	return nil
+}
+
+// planned is what a push would change, or, offline, what it would consist of.
+func (c *client) planned(ctx context.Context, o push.Options) (api.Plan, error) {
+	if c.offline {
+		return push.Forecast(ctx, o)
+	}
+	prepared, err := push.Prepare(ctx, o)
+	if err != nil {
+		return api.Plan{}, err
+	}
+	defer prepared.Close()
+	return prepared.Plan, nil
 }
 
 // planFormat is how a plan is shown: text, json or markdown.

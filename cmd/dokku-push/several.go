@@ -105,15 +105,14 @@ func (c *client) planEach(ctx context.Context) error {
 	plans := map[string]api.Plan{}
 	different := false
 	err := c.each(ctx, func(ctx context.Context, m push.Member, o push.Options) (api.Verdict, error) {
-		prepared, err := push.Prepare(ctx, o)
+		plan, err := c.planned(ctx, o)
 		if err != nil {
 			return api.Verdict{}, err
 		}
-		defer prepared.Close()
-		o.Report(api.Event{Type: api.EventPlan, Plan: &prepared.Plan})
+		o.Report(api.Event{Type: api.EventPlan, Plan: &plan})
 		mu.Lock()
-		plans[m.Name] = prepared.Plan
-		different = different || !prepared.Plan.Empty()
+		plans[m.Name] = plan
+		different = different || !plan.Empty()
 		mu.Unlock()
 		return api.Verdict{OK: true}, nil
 	}, func(m push.Member, _ api.Verdict) []string {

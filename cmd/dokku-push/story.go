@@ -13,6 +13,7 @@ import (
 	"github.com/dokku-push/dokku-push/internal/redact"
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
+	"github.com/dokku-push/dokku-push/push/ci"
 	"github.com/dokku-push/dokku-push/push/report"
 )
 
@@ -25,6 +26,7 @@ type story struct {
 	outputs  string          // --outputs
 	log      string          // --event-log
 	plan     string          // file that ci writes a plan to
+	comment  string          // file that ci writes it to as a pull request's comment
 	secrets  []redact.Secret // of the job itself
 	lines    *os.File
 }
@@ -117,7 +119,8 @@ func (c *client) finish(err error) error {
 	}
 	if c.story.github != nil {
 		if path, _ := c.options.Getenv("GITHUB_OUTPUT"); path != "" {
-			problems = append(problems, report.AppendGitHubOutputs(path, append(values, c.given()...)))
+			deployed := report.DeploymentValues(accounts, c.deployed())
+			problems = append(problems, report.AppendGitHubOutputs(path, slices.Concat(values, deployed, c.given())))
 		}
 		if path, _ := c.options.Getenv("GITHUB_STEP_SUMMARY"); path != "" {
 			problems = append(problems, report.AppendSummary(path, accounts))
@@ -129,9 +132,16 @@ func (c *client) finish(err error) error {
 	return err
 }
 
+// deployed is what the job knows of its deploy and the host does not.
+func (c *client) deployed() report.Deployed {
+	source := push.SourceOf(c.options.Dir, c.options.Getenv)
+	return report.Deployed{Ref: firstText(c.job.Commit, firstText(ci.Head(c.options.Getenv), source.Revision)), LogURL: source.RunURL,
+		Environment: c.options.Environment, Review: c.job.Review, Removed: c.pull.down}
+}
+
 // given are the outputs that only the command line knows: where files are.
 func (c *client) given() (values []report.Value) {
-	for name, path := range map[string]string{"plan": c.planFile(), "result_json": c.story.result, "review_app_name": c.job.Review} {
+	for name, path := range map[string]string{"plan": c.planFile(), "plan_markdown": there(c.story.comment), "result_json": c.story.result, "review_app_name": c.job.Review} {
 		if path == "" || name == "review_app_name" {
 			values = append(values, report.Value{Name: name, Text: path})
 			continue
@@ -146,10 +156,14 @@ func (c *client) given() (values []report.Value) {
 
 // planFile is where plan has written its plan; empty: nowhere.
 func (c *client) planFile() string {
-	path := c.story.plan
 	if c.command.name == "plan" {
-		path = c.output
+		return there(c.output)
 	}
+	return there(c.story.plan)
+}
+
+// there is a path if there is such a file.
+func there(path string) string {
 	if _, err := os.Stat(path); path == "" || err != nil {
 		return ""
 	}

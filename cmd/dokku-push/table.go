@@ -104,6 +104,7 @@ func planFlags(c *client, flags *pflag.FlagSet) {
 	outputFlag(c, flags)
 	flags.BoolVar(&c.detailed, "detailed-exitcode", false, "exit with 2 when there is something to do")
 	flags.BoolVar(&c.asJSON, "json", false, "print the plan as JSON")
+	flags.BoolVar(&c.offline, "offline", false, "ask no host: build here, and say what the release would consist of; needs no key")
 	flags.StringVar(&c.format, "format", "", "text, json, or markdown (a pull request's comment)")
 }
 

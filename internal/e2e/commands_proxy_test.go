@@ -297,6 +297,21 @@ func TestCommandsProxy(t *testing.T) {
 		}
 		dokku(t, h, 0, "nginx:error-logs", app)
 		prints(t, h, "", "nginx:validate-config")
+		include := filepath.Join(h.Root, "home", app, "nginx.conf.d", "broken.conf")
+		if err := os.MkdirAll(filepath.Dir(include), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		put(t, include, "brokn on;\n")
+		refuses(t, h, 1, include+":1", "nginx:validate-config")
+		if r := dokku(t, h, 0, "nginx:validate-config", "--clean"); !strings.Contains(r.Stderr, "the app "+app) || !strings.Contains(r.Stderr, ".broken-") {
+			t.Errorf("--clean says %+v", r)
+		}
+		prints(t, h, "", "nginx:validate-config")
+		if err := os.Remove(include); err != nil {
+			t.Fatal(err)
+		}
+		dokku(t, h, 0, "nginx:build-config", app)
+		answers(t, h, app, "/", "Hello")
 		prints(t, h, "-----> Reloading nginx\n", "nginx:reload")
 	})
 

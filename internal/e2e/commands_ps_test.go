@@ -139,8 +139,10 @@ func TestCommandsLogs(t *testing.T) {
 	t.Parallel()
 	h, dir, app := talking(t)
 	dokku(t, h, 0, "ps:scale", app, "web=2")
-	time.Sleep(time.Second)
 	all := dokku(t, h, 0, "logs", app).Stdout
+	for deadline := time.Now().Add(time.Minute); strings.Count(all, ": tick 1\n") < 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		all = dokku(t, h, 0, "logs", app).Stdout
+	}
 	for _, want := range []string{" app[web.1]: tick 1\n", " app[web.2]: tick 1\n"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("logs do not hold %q:\n%s", want, all)

@@ -279,7 +279,10 @@ func TestCommandsOther(t *testing.T) {
 	if r := dokku(t, h, 0, "version"); !strings.HasPrefix(r.Stdout, "dokku version ") {
 		t.Errorf("version printed %q", r.Stdout)
 	}
-	help := dokku(t, h, 0, "help").Stdout
+	if help := dokku(t, h, 0, "help").Stdout; !strings.Contains(help, "    apps  ") || strings.Contains(help, "apps:create") {
+		t.Errorf("help is no list of nouns:\n%s", help)
+	}
+	help := dokku(t, h, 0, "help", "--all").Stdout
 	for _, row := range command.Table() {
 		if !strings.Contains(help, "    "+row.Name+" ") || !strings.Contains(help, row.Help) {
 			t.Errorf("help does not list %s:\n%s", row.Name, help)

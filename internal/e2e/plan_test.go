@@ -104,6 +104,12 @@ storage {
 			t.Errorf("the plan shows the value %s:\n%s", value, first.Stdout)
 		}
 	}
+	dry := withToken(t, h, dir, "--dry-run", "--app", app)
+	_, steps, _ := strings.Cut(dry.Stdout, "\nSteps on the host\n")
+	steps, _, _ = strings.Cut(steps, "\n\n")
+	if want := "  Check the host\n  Fetch the image  (undone"; dry.Exit != 0 || !strings.HasPrefix(steps, want) || !strings.HasSuffix(steps, "\n  Record the release") {
+		t.Errorf("push --dry-run: exit %d, the steps are %q\n%s", dry.Exit, steps, dry.Stderr)
+	}
 	if after := status(t, h, dir, app); after.Exists || after.Hash != before.Hash {
 		t.Fatalf("planning changed the host: %+v", after)
 	}

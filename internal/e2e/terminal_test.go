@@ -33,7 +33,7 @@ func TestTerminal(t *testing.T) {
 	}
 	frames, exit := onTerminal(t, h.Command(t, dir, "--app", app))
 	last := frames[len(frames)-1]
-	for _, want := range []string{"-----> Connect to ", "-----> Build " + app, "-----> Plan for " + app, "       done in ", "=====> " + app + " v1 is live (", "deployed in ", "http://" + app + ".localhost"} {
+	for _, want := range []string{"-----> Connect to ", "-----> Build " + app, "-----> Plan for " + app, "       done in ", "=====> " + app + " v1 is live (", "deployed in ", "s in all)", "http://" + app + ".localhost"} {
 		if !strings.Contains(strings.Join(last, "\n"), want) {
 			t.Errorf("there is no %q", want)
 		}

@@ -85,7 +85,7 @@ func TestBlockedStdin(t *testing.T) {
 	if err := (&Cmd{Argv: []string{"true"}, Stdin: in}).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took > time.Second {
+	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -110,7 +110,7 @@ func TestCancel(t *testing.T) {
 			if !ok || exit.Signal != test.signal || exit.Code != 128+int(test.signal) || !errors.Is(err, context.Cause(ctx)) {
 				t.Errorf("got %v (%+v)", err, exit)
 			}
-			if took := time.Since(start); took < test.least || took > 3*time.Second {
+			if took := time.Since(start); took < test.least || took > 20*time.Second {
 				t.Errorf("it took %v", took)
 			}
 			child, err := strconv.Atoi(strings.TrimSpace(out.String()))
@@ -118,7 +118,7 @@ func TestCancel(t *testing.T) {
 				t.Fatal(err)
 			}
 			for wait := 0; alive(child); wait++ {
-				if wait > 100 {
+				if wait > 2000 {
 					t.Fatalf("the grandchild %d still runs", child)
 				}
 				time.Sleep(10 * time.Millisecond)
@@ -159,7 +159,7 @@ func TestLeftBehind(t *testing.T) {
 	var out bytes.Buffer
 	start := time.Now()
 	err := (&Cmd{Argv: sh("sleep 30 & echo $!"), Stdout: &out, Grace: 100 * time.Millisecond}).Run(t.Context())
-	if err != nil || time.Since(start) > 3*time.Second {
+	if err != nil || time.Since(start) > 20*time.Second {
 		t.Fatalf("%v after %v", err, time.Since(start))
 	}
 	child, err := strconv.Atoi(strings.TrimSpace(out.String()))
