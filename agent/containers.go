@@ -268,6 +268,9 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 		return ContainerSpec{}, err
 	}
 	own, err := optionsOf(r.settings, i.Process, "deploy")
+	if err == nil {
+		err = r.Host.stillMounts(app, own)
+	}
 	if err != nil {
 		return ContainerSpec{}, err
 	}

@@ -24,15 +24,33 @@ func (h *Host) MayMount(app, source string) error {
 		}
 		return nil
 	}
-	if owner, _, _ := strings.Cut(inside, "/"); owner != app && h.Settings.Has(owner) {
+	owner, below, _ := strings.Cut(inside, "/")
+	if owner != app && h.Settings.Has(owner) {
 		return refuse("is the storage of the app " + owner)
 	}
-	base, err := filepath.EvalSymlinks(storage)
+	// A link in the place of the whole folder is the admin's, who has moved it to another disk.
+	base, err := filepath.EvalSymlinks(filepath.Join(storage, owner))
 	if err != nil {
-		return nil // there is no storage yet, nor a link in it
+		return nil // there is no such folder yet, nor a link in it
 	}
-	if real, err := filepath.EvalSymlinks(clean); err == nil && real != filepath.Join(base, inside) {
+	if real, err := filepath.EvalSymlinks(clean); err == nil && real != filepath.Join(base, below) {
 		return refuse("is a symbolic link, or below one")
+	}
+	return nil
+}
+
+// stillMounts is MayMount for the storage among the options of a container that is about
+// to be made: the app may have laid a link there since it was allowed.
+func (h *Host) stillMounts(app string, words []string) error {
+	for _, source := range manifest.MountSources(words) {
+		if !strings.HasPrefix(filepath.Clean(source), h.Places.Storage()+"/") {
+			continue
+		}
+		if err := h.MayMount(app, source); err != nil {
+			refused := *api.AsError(err)
+			refused.Op = "mount the storage of " + app
+			return &refused
+		}
 	}
 	return nil
 }

@@ -150,6 +150,9 @@ func (h *Host) onceArgs(ctx context.Context, app, source string, settings Settin
 		return nil, api.Errorf(api.Precondition, "run the trigger scheduler-run", "%w", err)
 	}
 	args, err := declaredArgs(settings, optionsRun)
+	if err == nil {
+		err = h.stillMounts(app, args)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,9 @@ func (r *run) script(ctx context.Context, phase, script string, commit bool) (st
 		return "", err
 	}
 	own, err := declaredArgs(r.settings, optionsDeploy)
+	if err == nil {
+		err = r.Host.stillMounts(r.change.App, own)
+	}
 	if err != nil {
 		return "", err
 	}
