@@ -167,6 +167,7 @@ func TestFaults(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMatrix(t, s)
+			m.world.patience = 30 // who hangs is told to stop, however long that takes to be heard
 			all := cells(m.did)
 			work := sample(t, all, 3)
 			m.each(len(work), func(n int) { m.cell(t, work[n]) })
@@ -328,7 +329,7 @@ func (m *matrix) settled(t *testing.T, w *world, c cell, hash string) {
 		}
 		after := timeless(m.after)
 		if now = timeless(now); verdict != nil && verdict.Error != nil { // it says that these may not have been done
-			for _, late := range []string{"/lib/config/app-json/shop/heroku.postdeploy", "/lib/config/common/shop/deployed", "/lib/config/ps/shop/restore"} {
+			for _, late := range []string{"/lib/config/app-json/shop/heroku.postdeploy", "/lib/config/common/shop/deployed", "/lib/config/ps/shop/restore", strings.TrimPrefix(w.places().ReleaseHooks(app, m.release), w.dir)} {
 				delete(after, late)
 				delete(now, late)
 			}

@@ -71,6 +71,11 @@ func (p Places) ReleaseRecord(app string, version int) string {
 	return filepath.Join(p.AppData(app), "releases", "v"+strconv.Itoa(version)+".json")
 }
 
+// ReleaseHooks is what became of the hooks that ran after release vN was committed.
+func (p Places) ReleaseHooks(app string, version int) string {
+	return filepath.Join(p.AppData(app), "releases", "v"+strconv.Itoa(version)+".hooks")
+}
+
 // Promoted is the Procfile, app.json or nginx.conf.sigil of the current release.
 func (p Places) Promoted(app, file string) string {
 	return filepath.Join(p.AppData(app), "files", file)

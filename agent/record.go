@@ -42,7 +42,7 @@ func (r *run) record(ctx context.Context) error {
 	record := Record{Release: api.Release{
 		Version: r.version, Request: c.Request, Kind: string(c.Kind), Built: r.built, Run: r.image.ID, Changed: r.changedBy,
 		Manifest: r.document.Image.Manifest, Builder: r.document.Builder, Source: r.document.Source,
-		By: c.By.Name, Fingerprint: c.By.Fingerprint, Started: r.started, Finished: time.Now(), Steps: r.times,
+		By: c.By.Name, Fingerprint: c.By.Fingerprint, Started: r.started, Finished: time.Now(), Steps: r.times, Hooks: r.takeHooks(), HooksPending: true,
 		Formation: settings.Scale, Domains: settings.Domains, Ports: ports, Healthy: true,
 	}, Settings: settings, Document: r.document}
 	if c.Kind == Rollback {
@@ -124,6 +124,9 @@ func (r *run) after(ctx context.Context) *api.Error {
 	}
 	if err := r.address(ctx); err != nil {
 		failures = append(failures, err)
+	}
+	if err := r.Ledger.SaveHooks(app, r.version, r.takeHooks()); err != nil {
+		failures = append(failures, fmt.Errorf("record what became of the hooks: %w", err))
 	}
 	if len(failures) == 0 {
 		return nil

@@ -170,7 +170,7 @@ func (h *Host) recoverOne(ctx context.Context, app, request string, entries []En
 // replaced. Hooks that come after a deploy are not run: nobody knows which did.
 func (h *Host) finish(ctx context.Context, app, request string, record *Record) error {
 	verdict := api.Verdict{OK: true, Changed: true, Release: record.Version, Built: record.Built, Run: record.Run,
-		URLs:  h.urls(app, record.Settings),
+		URLs:  h.served(app, record.Settings),
 		Error: api.Errorf(api.HookFailed, "finish the deploy", "the deploy process was killed after release v%d was live; post-deploy hooks may not have run", record.Version)}
 	stale, err := h.stale(ctx, app)
 	if err == nil {

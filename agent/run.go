@@ -48,7 +48,8 @@ type run struct {
 	old   []instance // to be retired after the commit
 	exits map[string]<-chan Exit
 
-	mu sync.Mutex // tell is called from parallel checks
+	mu    sync.Mutex       // tell and hooked are called from parallel checks
+	hooks []api.HookResult // since the change began, or since it was committed
 }
 
 // instance is one container of a process type.
@@ -132,7 +133,10 @@ func (r *run) warn(format string, args ...any) {
 func (r *run) fire(ctx context.Context, code api.Code, name string, args ...string) error {
 	out := &lines{say: upTo(mostSaid, func(line string) { r.say(name, "%s", line) })}
 	defer out.flush()
-	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out}); err != nil {
+	begun := time.Now()
+	err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: out, Err: out})
+	r.walked(name, begun, err)
+	if err != nil {
 		return api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}
@@ -144,7 +148,9 @@ func (r *run) ask(ctx context.Context, code api.Code, name string, args ...strin
 	var answer limitedBuffer
 	out := &lines{say: upTo(mostSaid, func(line string) { r.say(name, "%s", line) })}
 	defer out.flush()
+	begun := time.Now()
 	if err := r.Host.trigger(Nested(ctx, r.change.Request), name, args, Streams{Out: &answer, Err: out}); err != nil {
+		r.hooked(name, begun, err) // one that answers is no hook
 		return "", api.Errorf(code, "run the trigger "+name, "%w", err).
 			WithHint("fix or disable the plugin on the host (plugin:disable), then push again")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
@@ -15,6 +16,13 @@ import (
 // script runs one script of the app in a container of its image, its output
 // shown line by line. With commit, the image made of its result is returned.
 func (r *run) script(ctx context.Context, phase, script string, commit bool) (string, error) {
+	begun := time.Now()
+	committed, err := r.runScript(ctx, phase, script, commit)
+	r.hooked(phase, begun, err)
+	return committed, err
+}
+
+func (r *run) runScript(ctx context.Context, phase, script string, commit bool) (string, error) {
 	args, err := r.dockerArgs(ctx, "docker-args-deploy", r.change.App, tag)
 	if err != nil {
 		return "", err

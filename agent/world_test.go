@@ -39,6 +39,7 @@ type world struct {
 	unhealthy  error
 	exited     *agent.Exit // of containers that do not stay up
 	memory     int64       // limit of every container, bytes
+	patience   int         // seconds that plugins have for a trigger; 0: one
 	plugins    map[string]func(args []string) error
 	plugin     func(ctx context.Context, name string, streams agent.Streams) error // one that has every trigger
 }
@@ -65,7 +66,7 @@ func (w *world) clone(t *testing.T) *world {
 	t.Helper()
 	n := newWorld(t)
 	n.remote, n.images, n.names, n.containers = maps.Clone(w.remote), maps.Clone(w.images), maps.Clone(w.names), maps.Clone(w.containers)
-	n.addresses, n.plugin, n.files = maps.Clone(w.addresses), w.plugin, w.files
+	n.addresses, n.plugin, n.files, n.patience = maps.Clone(w.addresses), w.plugin, w.files, w.patience
 	for app, points := range w.points {
 		n.points[app] = maps.Clone(points)
 	}
@@ -162,7 +163,7 @@ func (w *world) process(dieAt int) *process {
 }
 
 func (p *process) host() *agent.Host {
-	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: 1, UndoTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
+	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: max(1, p.patience), UndoTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
 		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Signatures: sshsig.Verifier{}, Settings: p, Ledger: p, Version: "test"}
 }
 
@@ -297,6 +298,10 @@ func (p *process) Change(app string, change func(*agent.Settings) error) (before
 
 func (p *process) Save(app string, record agent.Record) error {
 	return p.disk("save", func() error { return p.Store.Save(app, record) })
+}
+
+func (p *process) SaveHooks(app string, version int, hooks []api.HookResult) error {
+	return p.disk("save hooks", func() error { return p.Store.SaveHooks(app, version, hooks) })
 }
 
 func (p *process) SetCurrent(app string, version int) error {

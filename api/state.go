@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // AppState is what a host can say of an app.
 type AppState struct {
@@ -26,7 +29,8 @@ type Attempt struct {
 	Verdict  *Verdict  `json:"verdict,omitempty"` // nil while it runs
 }
 
-// Release is one recorded release; it never changes once it is written.
+// Release is one recorded release; it never changes once it is written, but for what became
+// of the hooks that run afterwards.
 type Release struct {
 	Version     int            `json:"version"`
 	Request     string         `json:"request"`
@@ -42,6 +46,7 @@ type Release struct {
 	Started     time.Time      `json:"started"`
 	Finished    time.Time      `json:"finished"`
 	Steps       []StepTime     `json:"steps,omitempty"`
+	Hooks       []HookResult   `json:"hooks,omitempty"` // in the order in which they began to run
 	Formation   map[string]int `json:"formation,omitempty"`
 	Domains     []string       `json:"domains,omitempty"`
 	Ports       []string       `json:"ports,omitempty"`
@@ -53,12 +58,22 @@ type Release struct {
 	// Signature is how the image and its document were signed, nil: they were not.
 	Signature *Signature `json:"signature,omitempty"`
 	Healthy   bool       `json:"healthy"`
+	// HooksPending says that what runs after the commit has not ended, or never will because
+	// its process was killed: Hooks are those from before it.
+	HooksPending bool `json:"hooks_pending,omitempty"`
 }
 
 // StepTime is how long one step took.
 type StepTime struct {
 	Name       string `json:"name"`
 	DurationMS int64  `json:"duration_ms"`
+}
+
+// HookResult is what became of a script of the app, or of the plugins of a trigger.
+type HookResult struct {
+	Name       string `json:"name"` // predeploy, release, postdeploy, heroku.postdeploy, or the trigger's
+	DurationMS int64  `json:"duration_ms"`
+	Error      string `json:"error,omitempty"` // one line; empty: it went well
 }
 
 // Container is one container of an app.
@@ -78,4 +93,16 @@ type Lock struct {
 	Request string    `json:"request"`
 	RunURL  string    `json:"run_url,omitempty"`
 	Since   time.Time `json:"since"`
+}
+
+// String names the holder to those who wait for it.
+func (l Lock) String() string {
+	text := fmt.Sprintf("key %q (pid %d) since %s", l.Key, l.PID, l.Since.Format(time.RFC3339))
+	if l.Request != "" { // else it is no deploy: a change of domains, the watch
+		text = "request " + l.Request + " by " + text
+	}
+	if l.RunURL != "" {
+		text += ", " + l.RunURL
+	}
+	return text
 }

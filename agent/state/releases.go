@@ -61,6 +61,7 @@ func (s *Store) Release(app string, version int) (record agent.Record, err error
 	if err != nil {
 		return record, fmt.Errorf("read release v%d of %s: %w", version, app, err)
 	}
+	s.readHooks(app, &record)
 	return record, nil
 }
 
@@ -153,5 +154,6 @@ func (s *Store) RemoveRelease(app string, version int) error {
 	if version == current {
 		return fmt.Errorf("remove release v%d of %s: it is the current one", version, app)
 	}
-	return removeFile(s.Places.ReleaseRecord(app, version))
+	// The hooks first: those of another release of that version are not to be taken for its own.
+	return errors.Join(removeFile(s.Places.ReleaseHooks(app, version)), removeFile(s.Places.ReleaseRecord(app, version)))
 }

@@ -58,9 +58,20 @@ func (c *client) status(ctx context.Context) error {
 	if !state.Exists {
 		return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no app %s on this host", app)}
 	}
-	fmt.Fprintf(c.out, "app:       %s\n", app)
+	c.printStatus(state)
+	return nil
+}
+
+// printStatus tells people of an app.
+func (c *client) printStatus(state api.AppState) {
+	fmt.Fprintf(c.out, "app:       %s\n", state.App)
 	if state.Current != 0 {
 		fmt.Fprintf(c.out, "release:   v%d\n", state.Current)
+	}
+	for _, release := range state.Releases {
+		if release.Version == state.Current {
+			c.printHooks("hooks:     ", release)
+		}
 	}
 	for _, url := range state.URLs {
 		fmt.Fprintf(c.out, "url:       %s\n", url)
@@ -69,12 +80,11 @@ func (c *client) status(ctx context.Context) error {
 		fmt.Fprintf(c.out, "container: %-20s %-10s %s\n", one.Name, one.Status, short(one.Image))
 	}
 	if state.Lock != nil {
-		fmt.Fprintf(c.out, "lock:      held by key %q (pid %d) since %s\n", state.Lock.Key, state.Lock.PID, state.Lock.Since.Format(time.RFC3339))
+		fmt.Fprintf(c.out, "lock:      held by %s\n", state.Lock)
 	}
 	if last := state.Last; last != nil {
 		fmt.Fprintf(c.out, "last:      request %s of %s: %s\n", last.Request, last.Started.Format(time.RFC3339), outcome(last.Verdict))
 	}
-	return nil
 }
 
 // outcome is a verdict in a few words.
@@ -105,6 +115,11 @@ func (c *client) releases(ctx context.Context) error {
 	if c.logFormat == "json" {
 		return json.NewEncoder(c.out).Encode(state.Releases)
 	}
+	return c.printReleases(state)
+}
+
+// printReleases tells people of an app's releases.
+func (c *client) printReleases(state api.AppState) error {
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RELEASE\tKIND\tIMAGE\tREVISION\tBY\tWHEN\tTOOK\tSIGNED BY")
 	for _, r := range state.Releases {
@@ -129,7 +144,25 @@ func (c *client) releases(ctx context.Context) error {
 		fmt.Fprintf(table, "v%d%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Version, mark, kind, short(r.Run), revision, r.By,
 			r.Finished.Format(time.RFC3339), r.Finished.Sub(r.Started).Round(time.Millisecond), signer(r.Signature))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, r := range state.Releases {
+		c.printHooks(fmt.Sprintf("v%d: ", r.Version), r)
+	}
+	return nil
+}
+
+// printHooks tells of a release's hooks that did not go well, a line each.
+func (c *client) printHooks(before string, r api.Release) {
+	for _, hook := range r.Hooks {
+		if hook.Error != "" {
+			fmt.Fprintf(c.out, "%shook %s failed: %s\n", before, hook.Name, hook.Error)
+		}
+	}
+	if r.HooksPending {
+		fmt.Fprintf(c.out, "%swhat runs after the deploy has not ended, or was cut off\n", before)
+	}
 }
 
 // signer is who signed a release: a name where the host knew the key.

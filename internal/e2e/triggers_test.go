@@ -113,6 +113,15 @@ func TestTriggersOrder(t *testing.T) {
 	if diff := cmp.Diff(want, fired(t, h, log, second)); diff != "" {
 		t.Errorf("goweb: the triggers are not those of DESIGN 6 (-want +got):\n%s", diff)
 	}
+	var hooks []string
+	for _, hook := range status(t, h, goweb, second).Releases[0].Hooks {
+		hooks = append(hooks, strings.TrimSpace(hook.Name+" "+hook.Error))
+	}
+	told := []string{"core-post-extract", "post-config-update", "pre-release", "pre-release-dockerfile", "pre-release-builder", "predeploy", "post-release-dockerfile",
+		"post-release-builder", "post-release", "pre-deploy", "release", "post-container-create", "check-deploy", "nginx-pre-reload", "core-post-deploy", "post-deploy", "postdeploy"}
+	if diff := cmp.Diff(told, hooks); diff != "" {
+		t.Errorf("goweb: the hooks that the release tells of (-want +got):\n%s", diff)
+	}
 }
 
 // TestTriggersDockerArgs: what docker-args-deploy says reaches the container.
