@@ -107,12 +107,7 @@ func describeLock(holder *api.Lock) string {
 	if holder == nil {
 		return "another process of this host"
 	}
-	text := fmt.Sprintf("request %s by key %q (pid %d) since %s", holder.Request, holder.Key, holder.PID,
-		holder.Since.Format(time.RFC3339))
-	if holder.RunURL != "" {
-		text += ", " + holder.RunURL
-	}
-	return text
+	return holder.String()
 }
 
 // withLock runs f under the app's deploy lock, for acts that are no releases.

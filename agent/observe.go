@@ -31,7 +31,7 @@ func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
 		return state, err
 	}
 	if state.Current != 0 {
-		state.URLs = h.urls(app, settings)
+		state.URLs = h.served(app, settings)
 	}
 	releases, err := h.Ledger.Releases(app)
 	if err != nil {

@@ -45,7 +45,7 @@ func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (a
 	if r.current != nil {
 		plan.Current = r.current.Version
 	}
-	plan.URLs = h.urls(app, outlook.after)
+	plan.URLs = h.served(app, outlook.after)
 	if outlook.same {
 		return plan, nil
 	}

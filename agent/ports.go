@@ -139,6 +139,15 @@ func (h *Host) urls(app string, settings Settings) []string {
 	return urls
 }
 
+// served are the urls of a release with these settings: none where no web container
+// answers at them.
+func (h *Host) served(app string, settings Settings) []string {
+	if settings.Scale["web"] == 0 {
+		return nil
+	}
+	return h.urls(app, settings)
+}
+
 // portSuffix is empty for the port that browsers assume. A host that cannot have
 // 80 and 443 serves them elsewhere.
 func (h *Host) portSuffix(scheme string, port int) string {
@@ -165,7 +174,7 @@ func (h *Host) Addresses(ctx context.Context, app, kind string) ([]string, error
 
 // address finds the addresses that a deploy tells. A plugin that fails keeps nobody from them.
 func (r *run) address(ctx context.Context) error {
-	r.urls = r.Host.urls(r.change.App, r.settings)
+	r.urls = r.Host.served(r.change.App, r.settings)
 	said, err := r.ask(ctx, api.HookFailed, "app-urls", r.change.App, "urls")
 	if err == nil && strings.TrimSpace(said) != "" {
 		r.urls = strings.Fields(said)

@@ -154,6 +154,10 @@ type Ledger interface {
 	Release(app string, version int) (Record, error)
 	// Save writes a record; one that exists is never changed.
 	Save(app string, record Record) error
+	// SaveHooks records, once, what became of the hooks that ran after a release was
+	// committed. Who reads that release finds them behind those of its record, and its
+	// HooksPending false.
+	SaveHooks(app string, version int, hooks []api.HookResult) error
 	// Current returns the version that runs, 0 for none; SetCurrent records it.
 	Current(app string) (int, error)
 	SetCurrent(app string, version int) error

@@ -147,7 +147,7 @@ func (c *Call) show(event api.Event) error {
 	case event.Step != nil && event.Step.Status == api.StepUndone:
 		_, err = fmt.Fprintf(c.Out, "-----> Undone: %s\n", event.Step.Title)
 	case event.Output != nil:
-		_, err = fmt.Fprintf(c.Out, "       %s\n", event.Output.Text)
+		_, err = fmt.Fprintf(c.Out, "       %s: %s\n", event.Output.Source, event.Output.Text)
 	case event.Warning != "":
 		_, err = fmt.Fprintf(c.Err, " !     %s\n", event.Warning)
 	}

@@ -354,7 +354,7 @@ func TestApply(t *testing.T) {
 			return j.Close()
 		}
 	}
-	shown := "-----> Restarting shop\n-----> Start the containers\n       hello\n-----> Undone: Start the containers\n"
+	shown := "-----> Restarting shop\n-----> Start the containers\n       web.1: hello\n-----> Undone: Start the containers\n"
 	out, problem, err := do(t, Call{Host: h, Submit: journal(api.Verdict{OK: true, URLs: []string{"http://a.example.com"}})}, "ps:restart shop")
 	if diff := cmp.Diff([]string{shown + "=====> Application deployed:\n       http://a.example.com\n\n", " !     careful\n"}, []string{out, problem}); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)

@@ -1,7 +1,9 @@
 package command
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +26,7 @@ func hostCommands() []Command {
 		{"registry:logout", "<server>", "Log the host out of an image registry", registryLogout},
 		{"registry:report", "[<app>] [<flag>]", "Display a registry report for one or more apps", registryReport},
 		{"registry:set", "[--global|<app>] <key> [<value>]", "Set or clear a registry property of an app", registrySet},
-		{"report", "[<app>]", "Display all reports of one app or of all", report},
+		{"report", "[<app>] [--format stdout|json]", "Display all reports of one app or of all", report},
 		{"scheduler:report", "[<app>] [<flag>]", "Display a scheduler report for one or more apps", schedulerReport},
 		{"scheduler:set", "[--global|<app>] <key> [<value>]", "Set or clear a scheduler property of an app", schedulerSet},
 	}
@@ -167,8 +169,13 @@ func schedulerReport(ctx context.Context, call *Call) error {
 	})
 }
 
-// report prints every noun's report, then those of the plugins.
+// report prints every noun's report, then those of the plugins; --format json makes one
+// object of all of an app's.
 func report(ctx context.Context, call *Call) error {
+	format, err := call.reportFormat()
+	if err != nil {
+		return err
+	}
 	apps, err := call.someApps(ctx)
 	if err != nil {
 		return err
@@ -177,19 +184,56 @@ func report(ctx context.Context, call *Call) error {
 		return err
 	}
 	for _, app := range apps {
-		for _, row := range Table() {
-			if !strings.HasSuffix(row.Name, ":report") {
-				continue
-			}
-			one := *call
-			one.App, one.Args = app, nil
-			if err := row.Do(ctx, &one); err != nil {
-				return fmt.Errorf("%s: %w", row.Name, err)
+		if format == "json" {
+			err = call.reportJSON(ctx, app)
+		} else {
+			err = call.reports(app, func(row Command, one *Call) error { return row.Do(ctx, one) })
+			if err == nil {
+				err = call.trigger(ctx, "report", app)
 			}
 		}
-		if err := call.trigger(ctx, "report", app); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reports calls do with each noun's report and the call that asks for it.
+func (c *Call) reports(app string, do func(row Command, one *Call) error) error {
+	for _, row := range Table() {
+		if !strings.HasSuffix(row.Name, ":report") {
+			continue
+		}
+		one := *c
+		one.App, one.Args = app, nil
+		if err := do(row, &one); err != nil {
+			return fmt.Errorf("%s: %w", row.Name, err)
+		}
+	}
+	return nil
+}
+
+// reportJSON prints an object with each noun's report, as NOUN:report has it, the app's
+// name as app, and what plugins print for people as plugins.
+func (c *Call) reportJSON(ctx context.Context, app string) error {
+	all := map[string]any{"app": app}
+	err := c.reports(app, func(row Command, one *Call) error {
+		var out bytes.Buffer
+		one.Args, one.Out = []string{"--format", "json"}, &out
+		err := row.Do(ctx, one)
+		all[strings.TrimSuffix(row.Name, ":report")] = json.RawMessage(out.Bytes())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	said, err := c.Host.Ask(ctx, "report", app)
+	if err != nil {
+		return err
+	}
+	if said != "" {
+		all["plugins"] = said
+	}
+	return json.NewEncoder(c.Out).Encode(all)
 }

@@ -172,8 +172,9 @@ func (c *Call) follow(ctx context.Context, path string, file *os.File) error {
 type proxyTree interface {
 	// Reload makes nginx load the tree as it is.
 	Reload(ctx context.Context, app string) error
-	// Test tests the live tree.
+	// Test tests the live tree; TestApp what is an app's of it.
 	Test(ctx context.Context) error
+	TestApp(ctx context.Context, app string) error
 }
 
 func (c *Call) nginx() (proxyTree, error) {
@@ -230,7 +231,12 @@ func nginxValidate(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	problem := tree.Test(ctx)
+	var problem error
+	if app == "" {
+		problem = tree.Test(ctx)
+	} else {
+		problem = tree.TestApp(ctx, app)
+	}
 	if problem == nil || !clean {
 		return problem
 	}

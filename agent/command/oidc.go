@@ -25,7 +25,7 @@ func oidcCommands() []Command {
 		{"oidc:list", "[<app>]", "List which CI jobs may deploy what", oidcList},
 		{"oidc:open", "", "Let CI jobs trade their tokens for ssh certificates", oidcOpen},
 		{"oidc:remove", "<app> [<number>]", "Take a rule for an app away, or all of them", oidcRemove},
-		{"oidc:report", "", "Display whom the host believes about CI jobs", oidcReport},
+		{"oidc:report", "[--format stdout|json]", "Display whom the host believes about CI jobs", oidcReport},
 		{"oidc:set", "<key> [<value>]", "Set or clear audience, issuer, keys (a JWKS file) or minutes of CI's certificates", oidcSet},
 	}
 }
@@ -266,7 +266,11 @@ func oidcList(ctx context.Context, call *Call) error {
 }
 
 func oidcReport(_ context.Context, call *Call) error {
-	if err := call.noMore(); err != nil {
+	format, err := call.reportFormat()
+	if err == nil {
+		err = call.noMore()
+	}
+	if err != nil {
 		return err
 	}
 	policy, err := call.desk().Policy()
@@ -283,10 +287,14 @@ func oidcReport(_ context.Context, call *Call) error {
 	if minutes == 0 {
 		minutes = int(oidc.MostLifetime / time.Minute)
 	}
+	rows := []reportLine{{"Oidc open", fmt.Sprint(call.desk().IsOpen(call.keys()))}, {"Oidc audience", or(policy.Audience, "(none: no token is taken)")},
+		{"Oidc issuer", or(policy.Issuer, oidc.GitHub)}, {"Oidc keys", or(policy.Keys, "(fetched from the issuer)")}, {"Oidc minutes", strconv.Itoa(minutes)}, {"Oidc rules", strconv.Itoa(len(policy.Rules))}}
+	if format == "json" {
+		return call.printReport("", "oidc", "", format, rows)
+	}
 	call.heading("CI jobs without a key")
-	for _, row := range [][2]string{{"Open", fmt.Sprint(call.desk().IsOpen(call.keys()))}, {"Audience", or(policy.Audience, "(none: no token is taken)")},
-		{"Issuer", or(policy.Issuer, oidc.GitHub)}, {"Keys", or(policy.Keys, "(fetched from the issuer)")}, {"Minutes", strconv.Itoa(minutes)}, {"Rules", strconv.Itoa(len(policy.Rules))}} {
-		call.line("%-30s %s", "Oidc "+strings.ToLower(row[0])+":", row[1])
+	for _, row := range rows {
+		call.line("%-30s %s", row.name+":", row.value)
 	}
 	return nil
 }

@@ -20,12 +20,9 @@ func (l reportLine) flag() string { return strings.ToLower(strings.ReplaceAll(l.
 // report prints a noun's report for one app, for all or, with --global, for the host; or
 // the one value that a flag asks for. --format json makes an object of each.
 func (c *Call) report(ctx context.Context, noun string, lines func(app string, settings agent.Settings) ([]reportLine, error)) error {
-	format, _, err := c.option("--format")
+	format, err := c.reportFormat()
 	if err != nil {
 		return err
-	}
-	if format != "" && format != "json" && format != "stdout" {
-		return api.Errorf(api.Usage, "", "Invalid format specified, supported formats: json, stdout")
 	}
 	global, flag := c.flag("--global"), ""
 	if n := slices.IndexFunc(c.Args, func(word string) bool { return strings.HasPrefix(word, "--") }); n >= 0 {
@@ -61,6 +58,15 @@ func (c *Call) report(ctx context.Context, noun string, lines func(app string, s
 		}
 	}
 	return nil
+}
+
+// reportFormat is json, stdout or, where nothing is said, empty.
+func (c *Call) reportFormat() (string, error) {
+	format, _, err := c.option("--format")
+	if err == nil && format != "" && format != "json" && format != "stdout" {
+		err = api.Errorf(api.Usage, "", "Invalid format specified, supported formats: json, stdout")
+	}
+	return format, err
 }
 
 func (c *Call) printReport(app, noun, flag, format string, rows []reportLine) error {

@@ -151,8 +151,9 @@ func certGet(_ context.Context, a *ask) error {
 type reloader interface {
 	// Reload makes nginx load the tree as it is.
 	Reload(ctx context.Context, app string) error
-	// Test tests the live tree.
+	// Test tests the live tree; TestApp what is an app's of it.
 	Test(ctx context.Context) error
+	TestApp(ctx context.Context, app string) error
 }
 
 func (a *ask) nginx() (reloader, error) {
@@ -185,11 +186,17 @@ func validateNginx(ctx context.Context, a *ask) error {
 	if err != nil {
 		return err
 	}
-	problem := proxy.Test(ctx)
+	var problem error
+	app := a.arg(0)
+	if app == "" {
+		problem = proxy.Test(ctx)
+	} else {
+		problem = proxy.TestApp(ctx, app)
+	}
 	if problem == nil || !clean {
 		return problem
 	}
-	warnings, err := a.Host.Proxy.Baseline(ctx, a.arg(0)) // puts broken files aside
+	warnings, err := a.Host.Proxy.Baseline(ctx, app) // puts broken files aside
 	for _, warning := range warnings {
 		fmt.Fprintf(a.err, " !     %s\n", warning)
 	}

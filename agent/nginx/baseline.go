@@ -104,17 +104,9 @@ func (n *Nginx) suspect(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, app := range apps {
-		dir, err := n.overrides()
+		dir, err := n.alone(apps, app)
 		if err != nil {
 			return "", err
-		}
-		for _, other := range apps {
-			if other == app {
-				continue
-			}
-			if err := os.WriteFile(filepath.Join(dir, other+".conf"), nil, 0o644); err != nil {
-				return "", fmt.Errorf("leave the other apps out of the test: %w", err)
-			}
 		}
 		found, err := n.test(ctx, dir)
 		if err != nil {
@@ -125,6 +117,22 @@ func (n *Nginx) suspect(ctx context.Context) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// alone makes a folder for a test that leaves all apps out but one.
+func (n *Nginx) alone(apps []string, app string) (dir string, err error) {
+	if dir, err = n.overrides(); err != nil {
+		return "", err
+	}
+	for _, other := range apps {
+		if other == app {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, other+".conf"), nil, 0o644); err != nil {
+			return "", fmt.Errorf("leave the other apps out of the test: %w", err)
+		}
+	}
+	return dir, nil
 }
 
 func (n *Nginx) putAside(b *broken) error {

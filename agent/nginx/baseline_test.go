@@ -1,6 +1,7 @@
 package nginx
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +55,31 @@ func TestBrokenIncludeOfAnotherApp(t *testing.T) {
 	w.mustSwap("shop", w.file("shop", "shop"), true)
 	// What a plugin wanted to protect is not shown to everybody because the file is broken.
 	w.wantAnswer("other", 502, "")
+}
+
+// TestOfOneApp: an app is blamed for what is in its own files, whatever else is broken.
+func TestOfOneApp(t *testing.T) {
+	w := start(t)
+	w.mustSwap("shop", w.file("shop", "shop"), true)
+	put(t, w.Places.NginxConf("a-broken"), "server {\n    listn 80;\n}\n")
+	wantError(t, w.Test(w.ctx), api.ProxyFailed, "the app a-broken", "listn")
+	wantError(t, w.TestApp(w.ctx, "a-broken"), api.ProxyFailed, "the app a-broken", w.Places.NginxConf("a-broken")+":2")
+	for _, app := range []string{"shop", "undeployed"} {
+		if err := w.TestApp(w.ctx, app); err != nil {
+			t.Errorf("%s is blamed for another's file: %v", app, err)
+		}
+	}
+	include := filepath.Join(w.Places.NginxConfDir("shop"), "auth.conf")
+	put(t, include, "auth_basik on;\n")
+	wantError(t, w.TestApp(w.ctx, "shop"), api.ProxyFailed, "the app shop", include+":1")
+	put(t, include, "ssl_certificate /nowhere.crt;\nssl_certificate_key /nowhere.key;\n") // no file is named
+	wantError(t, w.TestApp(w.ctx, "shop"), api.ProxyFailed, "the app shop", "/nowhere.crt")
+	main, err := os.ReadFile(w.Config.Conf)
+	if err := errors.Join(err, os.Remove(include)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, w.Config.Conf, string(main)+"wrong;\n") // nobody can tell then
+	wantError(t, w.TestApp(w.ctx, "shop"), api.ProxyFailed, w.Config.Conf+":", "wrong")
 }
 
 // An error that names no file, in the swap itself: the certificate of another app is gone.

@@ -224,3 +224,50 @@ func (n *Nginx) Test(ctx context.Context) error {
 	}
 	return err
 }
+
+// TestApp tests the live tree as Test does, for what is wrong with one app's files: where
+// nginx stumbles over another app's, the app is tested without the others.
+func (n *Nginx) TestApp(ctx context.Context, app string) error {
+	if err := checkApp(app); err != nil {
+		return err
+	}
+	unlock, err := n.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	found, err := n.test(ctx)
+	if err == nil && found != nil && found.App != app {
+		found, err = n.testAlone(ctx, app)
+	}
+	if err != nil || found == nil {
+		return err
+	}
+	return found.err(api.ProxyFailed)
+}
+
+// testAlone tests an app's files and nginx's own. What names no app's file is the app's if
+// nginx takes the tree without it.
+func (n *Nginx) testAlone(ctx context.Context, app string) (*problem, error) {
+	apps, err := n.apps()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := n.alone(apps, app)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // the next test begins with an empty one
+	found, err := n.test(ctx, dir)
+	if err != nil || found == nil || found.App != "" {
+		return found, err
+	}
+	if err := writeFile(filepath.Join(dir, app+".conf"), nil); err != nil {
+		return nil, fmt.Errorf("leave the app out of the test: %w", err)
+	}
+	without, err := n.test(ctx, dir)
+	if err == nil && without == nil {
+		found.App = app
+	}
+	return found, err
+}
