@@ -69,6 +69,9 @@ const (
 	idleFlags = ` --rm --force-rm --compress --squash --quiet -q --init --privileged --read-only --publish-all -P --no-healthcheck `
 )
 
+// limitArguments are those that a build on a host is held by, whoever says them.
+const limitArguments = " --memory -m --memory-swap --cpu-period --cpu-quota --cpu-shares -c --cpus "
+
 // apply puts arguments into a request, whose manifest is copied before it is changed. One
 // that the builder cannot take is refused by its name.
 func apply(args []string, builder string, request *build.Request, note func(string)) error {

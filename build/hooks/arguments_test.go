@@ -142,3 +142,20 @@ func TestArgumentsOfPlugins(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLimitsOfAHost: a host holds a build by what dokku.hcl says of limits, and its builders
+// are not told of them.
+func TestLimitsOfAHost(t *testing.T) {
+	app := &manifest.App{DockerOptions: manifest.DockerOptions{Build: []string{"--memory 512m", "--cpus=1.5", "--build-arg A=1", "-m 1g"}}}
+	for name, test := range map[string]struct {
+		host *Host
+		want string
+	}{
+		"a laptop": {nil, " --memory 512m --cpus=1.5 --build-arg A=1 -m 1g"},
+		"a host":   {&Host{Options: []string{"--build-arg A=1", "--no-cache"}}, " --build-arg A=1 --no-cache"},
+	} {
+		if got := (&Room{app: app, o: Options{Host: test.host}}).optionText(); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
+	}
+}

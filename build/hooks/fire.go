@@ -200,10 +200,15 @@ func (r *Room) core() map[string]map[string]triggers.Handler {
 }
 
 // optionText is dokku.hcl's options, and the host's that it does not say too, as
-// docker-args-build prints them: each with a blank before it and no newline.
+// docker-args-build prints them: each with a blank before it and no newline. A host sets
+// the limits itself.
 func (r *Room) optionText() string {
 	options := slices.Clone(r.app.DockerOptions.Build)
 	if r.o.Host != nil {
+		options = slices.DeleteFunc(options, func(option string) bool {
+			name, _, _ := strings.Cut(strings.ReplaceAll(option, "=", " "), " ")
+			return isOneOf(limitArguments, name)
+		})
 		for _, one := range r.o.Host.Options {
 			if !slices.Contains(options, one) {
 				options = append(options, one)

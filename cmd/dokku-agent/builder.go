@@ -59,7 +59,7 @@ func (b *builder) Build(ctx context.Context, source receive.Source, out io.Write
 	if err != nil {
 		return document, err
 	}
-	limits, options, said, err := buildLimits(source.Options, max(available-keptMemory, leastMemory-keptMemory))
+	limits, options, said, err := buildLimits(buildOptions(source), max(available-keptMemory, leastMemory-keptMemory))
 	if err != nil {
 		return document, err
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/buildkitd"
 	"github.com/dokku-push/dokku-push/agent/cgroup"
+	"github.com/dokku-push/dokku-push/agent/receive"
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // What a build may use where nothing is said: of a busy processor a fifth, beside all the
@@ -133,6 +135,29 @@ func (l *lease) close() (killed bool) {
 	killed = l.running.Close()
 	l.running = nil
 	return killed
+}
+
+// buildOptions are docker's options for a build: the host's, and what the dokku.hcl of the
+// tree has beside them, which the host is told of only as the release is deployed. A tree
+// that cannot be read has none: its build says why.
+func buildOptions(source receive.Source) []string {
+	getenv := func(name string) (string, bool) {
+		if value, ok := source.Config[name]; ok {
+			return value, true
+		}
+		return os.LookupEnv(name)
+	}
+	options := slices.Clone(source.Options)
+	app, found := manifest.Load(os.DirFS(source.Dir), manifest.Options{App: source.App, Getenv: getenv})
+	if found.Failed() {
+		return options
+	}
+	for _, one := range app.DockerOptions.Build {
+		if !slices.Contains(options, one) {
+			options = append(options, one)
+		}
+	}
+	return options
 }
 
 // limitOption tells docker's options for a build that limit it, and the longer name of each.

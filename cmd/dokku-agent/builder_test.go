@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,6 +87,23 @@ func TestBuilder(t *testing.T) {
 		env := strings.Split(read(asked+".env"), "\n")
 		if !slices.Contains(env, "XDG_CACHE_HOME="+filepath.Join(b.host.Places.Data(), "cache")) || slices.ContainsFunc(env, func(pair string) bool { return strings.HasPrefix(pair, "CI_") }) {
 			t.Errorf("its environment is %q", env)
+		}
+	})
+	t.Run("dokku.hcl's limits count at the first push", func(t *testing.T) {
+		dir, asked := t.TempDir(), filepath.Join(t.TempDir(), "asked")
+		for name, text := range map[string]string{"index.html": "hello", "dokku.hcl": `docker_options { build = ["--memory ${env("MOST")}", "--build-arg A=1"] }`} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := building(t, `cat >`+asked+`; echo '{"image": {"id": "sha256:1", "manifest": "sha256:2"}, "builder": "static", "source": {}}'`, plenty)
+		source := receive.Source{App: "shop", Dir: dir, Config: map[string]string{"MOST": "512m"}, Options: []string{"--memory 1g", "--build-arg A=1", "--no-cache"}}
+		if _, err := b.Build(context.Background(), source, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(asked)
+		if err != nil || !strings.Contains(string(text), `"memory":536870912`) || !strings.Contains(string(text), `"options":["--build-arg A=1","--no-cache"]`) {
+			t.Errorf("it was asked for %s, %v", text, err)
 		}
 	})
 }
