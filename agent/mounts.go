@@ -10,8 +10,8 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
-// MayMount refuses a folder of the host that an app may not mount: another app's storage,
-// and one that a symbolic link leads to. What runs in an app can lay links into its storage.
+// MayMount refuses a folder of the host that an app may not mount: another app's storage, all
+// of it, and one that a symbolic link leads to. What runs in an app can lay links into its storage.
 func (h *Host) MayMount(app, source string) error {
 	clean, storage := filepath.Clean(source), h.Places.Storage()
 	refuse := func(what string) error {
@@ -19,6 +19,9 @@ func (h *Host) MayMount(app, source string) error {
 	}
 	inside, stored := strings.CutPrefix(clean, storage+"/")
 	if !stored {
+		if strings.HasPrefix(storage+"/", strings.TrimSuffix(clean, "/")+"/") {
+			return refuse("holds the storage of all apps")
+		}
 		if info, err := os.Lstat(clean); err == nil && info.Mode()&fs.ModeSymlink != 0 {
 			return refuse("is a symbolic link")
 		}

@@ -25,7 +25,7 @@ func TestForeignMounts(t *testing.T) {
 		must(t, h.Create(context.Background(), "other"))
 		for source, refused := range map[string]bool{
 			storage + "/shop": false, storage + "/shop/new": false, storage + "/nobodys": false, storage + "/moved": false, storage + "/moved/new": false, "/srv/dokku-push-test": false,
-			storage + "/other": true, storage + "/other/deep": true, storage + "/shop/link": true, storage + "/shop/link/cron.d": true, away: true,
+			storage: true, filepath.Dir(storage): true, "/": true, storage + "/other": true, storage + "/other/deep": true, storage + "/shop/link": true, storage + "/shop/link/cron.d": true, away: true,
 		} {
 			if err := h.MayMount(app, source); (err != nil) != refused {
 				t.Errorf("%s: %v", source, err)

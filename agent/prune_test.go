@@ -168,3 +168,23 @@ func TestPruneFails(t *testing.T) {
 		t.Errorf("not as before:\n%s", diff)
 	}
 }
+
+// TestRollbackAlone: a rollback asks no registry: what it brings back is on the host, and so
+// it works where nothing else is reached.
+func TestRollbackAlone(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	history(t, w, deploy(w, 2))
+	clear(w.remote)
+	w.fails["pull"] = errors.New("the network is down")
+	w.process(0).run(func(h *agent.Host) {
+		verdict, err := h.Apply(context.Background(), agent.Change{App: app, Request: "request-back", Kind: agent.Rollback, Release: 1})
+		if err != nil || !verdict.OK || verdict.Release != 3 {
+			t.Errorf("got %+v, %v", verdict, err)
+		}
+		verdict, err = h.Apply(context.Background(), deploy(w, 4))
+		if err != nil || verdict.OK {
+			t.Errorf("a deploy does without a registry: %+v, %v", verdict, err)
+		}
+	})
+}

@@ -44,8 +44,7 @@ func (r *Receiver) claim(ctx context.Context, app string) (release func(), err e
 		return nil, fmt.Errorf("look at the deploy lock of %s: %w", app, err)
 	}
 	if lock != nil && lock.Request != "" && !r.Host.InsideDeploy(ctx, app) {
-		return nil, api.Errorf(api.Locked, "", "%s has a deploy lock in place: request %s by key %q (pid %d) since %s", app,
-			lock.Request, lock.Key, lock.PID, lock.Since.Format(time.RFC3339)).WithHint("push again when it is over")
+		return nil, api.Errorf(api.Locked, "", "%s has a deploy lock in place: %s", app, lock).WithHint("push again when it is over")
 	}
 	dir := filepath.Join(r.Host.Places.AppData(app), "building")
 	trying, giveUp := context.WithCancelCause(ctx)

@@ -30,6 +30,7 @@ type world struct {
 	*Receiver
 	t        *testing.T
 	out, err bytes.Buffer
+	waits    func() // called when a push is told to wait
 	fired    []string
 	ships    []string
 	refuses  string // a trigger that fails
@@ -46,7 +47,7 @@ func newWorld(t *testing.T) *world {
 	must(t, files.Create("shop"))
 	w := &world{t: t}
 	w.Receiver = &Receiver{Host: &agent.Host{Places: files.Places, Settings: files, Ledger: files, Walk: w}, Builder: w, By: agent.Caller{User: "dokku", Name: "alice"},
-		Deploy: w.deploy, Out: &w.out, Err: &w.err}
+		Deploy: w.deploy, Out: io.MultiWriter(&w.out, listener(w.heard)), Err: &w.err}
 	return w
 }
 
@@ -81,6 +82,20 @@ func (w *world) Ships(name string) []string {
 }
 
 func (w *world) Has(string) bool { return false }
+
+// listener hears what a push is told.
+type listener func(text string)
+
+func (l listener) Write(text []byte) (int, error) {
+	l(string(text))
+	return len(text), nil
+}
+
+func (w *world) heard(text string) {
+	if w.waits != nil && strings.Contains(text, "Waiting for") {
+		w.waits()
+	}
+}
 
 func (w *world) Build(_ context.Context, source Source, out io.Writer) (api.ReleaseDocument, error) {
 	w.builds = append(w.builds, source)
@@ -323,7 +338,7 @@ func TestOneAtATime(t *testing.T) {
 	must(t, lock.Unlock())
 	other, err := w.queue(t.Context(), "other")
 	must(t, err)
-	time.AfterFunc(300*time.Millisecond, other)
+	w.waits = other
 	must(t, w.hook(none+" "+c+" refs/heads/master"))
 	if !strings.Contains(w.out.String(), `Waiting for the host to finish a push of other by key "alice"`) || len(w.builds) != 1 {
 		t.Errorf("%d builds, and it says %q", len(w.builds), w.out.String())
