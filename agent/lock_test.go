@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -241,6 +242,25 @@ func TestVerdictGiven(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			must(t, <-gone)
+		}
+	})
+}
+
+// TestStateOfALock: who holds the lock for a moment, the watch or a deploy that has given its
+// verdict, is nobody who deploys now.
+func TestStateOfALock(t *testing.T) {
+	t.Parallel()
+	w := deployed(t)
+	w.process(0).run(func(h *agent.Host) {
+		for holder, shown := range map[api.Lock]bool{{Key: "watch"}: false, {Key: "alice", Request: "request-1"}: false, {Key: "bob", Request: "request-9"}: true, {Key: "bob"}: true} {
+			holder.PID, holder.Since = 1, time.Now()
+			lock, _, err := h.Ledger.Lock(app, holder)
+			must(t, err)
+			state, err := h.State(context.Background(), app)
+			must(t, errors.Join(err, lock.Unlock()))
+			if (state.Lock != nil) != shown {
+				t.Errorf("held by %s: the state says %v", &holder, state.Lock)
+			}
 		}
 	})
 }

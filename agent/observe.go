@@ -53,6 +53,9 @@ func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
 	if state.Lock, err = h.Ledger.Holder(app); err != nil {
 		return state, err
 	}
+	if state.Lock != nil && h.passing(app, state.Lock) {
+		state.Lock = nil // it is free again before anybody has read of it
+	}
 	if err := h.attempts(app, &state); err != nil {
 		return state, err
 	}
