@@ -202,6 +202,7 @@ func TestImages(t *testing.T) {
 func arriveBySSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testkit.Key, port int) {
 	ssh := func(words ...string) *exec.Cmd { return sshCommand(t, sshd, key, nil, words...) }
 	app := testkit.AppName(t, "arrives")
+	testkit.ForgetImages(t, app)
 	done(t, testkit.Run(t, ssh("apps:create", app)))
 	t.Cleanup(func() { done(t, testkit.Run(t, ssh("apps:destroy", "--force", app))) })
 	says := func(text string) {

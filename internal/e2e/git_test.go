@@ -302,6 +302,7 @@ func TestGitProcfile(t *testing.T) {
 // pushByGit is git push through Debian's sshd and the forced command, as the dokku user.
 func pushByGit(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testkit.Key, port int) {
 	app := testkit.AppName(t, "git")
+	testkit.ForgetImages(t, app)
 	t.Cleanup(func() { overSSH(t, sshd, key, nil, "apps:destroy", "--force", app) })
 	c := pushing(t, testkit.CopyApp(t, "hello"), sshd.Addr, sshd.HostKey, key.File)
 	c.refused("put dokku-push beside dokku-agent", "push", c.host+app, "main")

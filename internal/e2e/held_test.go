@@ -15,6 +15,7 @@ import (
 func buildIsHeld(t *testing.T, sshd *testkit.SSHServer, key testkit.Key) {
 	must(t, exec.Command("install", "-m", "755", testkit.Buildkitd(t), "/usr/local/bin/buildkitd"))
 	app := testkit.AppName(t, "held")
+	testkit.ForgetImages(t, app)
 	t.Cleanup(func() { overSSH(t, sshd, key, nil, "apps:destroy", "--force", app) })
 	overSSH(t, sshd, key, nil, "apps:create", app)
 	overSSH(t, sshd, key, nil, "docker-options:add", app, "build", "'--memory 80m'")

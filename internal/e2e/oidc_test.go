@@ -173,6 +173,7 @@ func TestOIDC(t *testing.T) {
 func byToken(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, admin testkit.Key) {
 	i := newCIIssuer(t)
 	app, other := testkit.AppName(t, "token"), testkit.AppName(t, "other")
+	testkit.ForgetImages(t, app)
 	put(t, "/etc/dokku-push/issuer.json", string(i.keys))
 	if err := os.Chmod("/etc/dokku-push/issuer.json", 0o644); err != nil {
 		t.Fatal(err)

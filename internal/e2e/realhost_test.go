@@ -199,6 +199,7 @@ func startNginx(t *testing.T, port int) {
 // pushThroughSSHD is the whole story with the real parts: sshd, forced command, sudo helper, nginx.
 func pushThroughSSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testkit.Key, port int) {
 	app := testkit.AppName(t, "real")
+	testkit.ForgetImages(t, app)
 	dir := testkit.CopyApp(t, "hello")
 	client := func(args ...string) testkit.Result {
 		cmd := exec.Command(bin.Client, append(args, "--app", app)...)

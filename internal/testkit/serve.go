@@ -3,6 +3,7 @@ package testkit
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -171,21 +172,42 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 		}
 	}
 	for _, name := range h.names {
-		found, err := engine.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", "dokku/"+name, "dokku-push/"+name)})
-		if err != nil {
-			t.Errorf("list images left behind: %v", err)
+		if err := forgetImages(ctx, engine, name); err != nil {
+			t.Error(err)
 			return
 		}
-		for _, image := range found.Items {
-			for _, reference := range slices.Concat(image.RepoTags, image.RepoDigests) { // never by its id: another test's app may have the same image
-				repository := strings.TrimPrefix(strings.TrimPrefix(reference, "dokku-push/"), "dokku/")
-				if repository, _, _ = strings.Cut(strings.ReplaceAll(repository, "@", ":"), ":"); repository != name {
-					continue
-				}
-				_, _ = engine.ImageRemove(ctx, reference, client.ImageRemoveOptions{PruneChildren: true})
+	}
+}
+
+// ForgetImages takes the names of an app's images away when the test ends, for an app that no
+// host of Serve has.
+func ForgetImages(t testing.TB, app string) {
+	t.Helper()
+	engine := Engine(t)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := forgetImages(ctx, engine, app); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func forgetImages(ctx context.Context, engine *client.Client, app string) error {
+	found, err := engine.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", "dokku/"+app, "dokku-push/"+app)})
+	if err != nil {
+		return fmt.Errorf("list images left behind: %w", err)
+	}
+	for _, image := range found.Items {
+		for _, reference := range slices.Concat(image.RepoTags, image.RepoDigests) { // never by its id: another test's app may have the same image
+			repository := strings.TrimPrefix(strings.TrimPrefix(reference, "dokku-push/"), "dokku/")
+			if repository, _, _ = strings.Cut(strings.ReplaceAll(repository, "@", ":"), ":"); repository != app {
+				continue
 			}
+			_, _ = engine.ImageRemove(ctx, reference, client.ImageRemoveOptions{PruneChildren: true})
 		}
 	}
+	return nil
 }
 
 // cleanEnv is the environment less what would point the programs elsewhere: the
