@@ -21,7 +21,7 @@ fail() {
 processes() {
 	local file
 	for file in /proc/[0-9]*/cmdline; do
-		{ tr '\0' '\n' <"$file" | grep -qF "$root"; } 2>/dev/null || continue
+		grep -qzF "$root" "$file" 2>/dev/null || continue
 		file=${file#/proc/}
 		[ "${file%/cmdline}" = $$ ] || echo "${file%/cmdline}"
 	done
@@ -31,7 +31,7 @@ stop_host() {
 	local pid i
 	if [ -e "$demo/agent.pid" ]; then
 		pid=$(cat "$demo/agent.pid")
-		if processes | grep -qx "$pid"; then
+		if grep -qx "$pid" <<<"$(processes)"; then # in a pipe, grep's early end would fail it
 			kill "$pid"
 			for ((i = 0; i < 100; i++)); do
 				[ -e "/proc/$pid" ] || break

@@ -13,7 +13,7 @@ import (
 	"github.com/dokku-push/dokku-push/internal/testkit"
 )
 
-var reviews = flag.Int("reviews", 1, "how many review apps go up and down on a real host")
+var reviews = flag.Int("reviews", 20, "how many review apps go up and down on a real host")
 
 // TestReview: a review app goes up with what it may have of its parent and nothing else,
 // again with more time, is bounded in number, and goes with all that it had.
