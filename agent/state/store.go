@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -133,12 +134,26 @@ func (s *Store) Destroy(app string) error {
 			folders = append(folders, path)
 		}
 	}
-	folders = append(folders, s.Places.AppData(app))
+	own, err := os.ReadDir(s.Places.AppData(app))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("destroy %s: %w", app, err)
+	}
+	for _, entry := range own {
+		if path := filepath.Join(s.Places.AppData(app), entry.Name()); path != s.settingsLock(app) {
+			folders = append(folders, path)
+		}
+	}
 	if err := s.destroyEnv(app); err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
-	for _, folder := range append(folders, s.Places.App(app)) {
-		if err := os.RemoveAll(folder); err != nil {
+	// The folder with the lock goes when there is no app any more: who waits for it would
+	// else make another, and change what is being removed.
+	for _, folder := range append(folders, s.Places.App(app), s.Places.AppData(app)) {
+		err := os.RemoveAll(folder)
+		for again := 100; errors.Is(err, syscall.ENOTEMPTY) && again > 0; again-- { // a lock that somebody has just made, and finds no app for
+			err = os.RemoveAll(folder)
+		}
+		if err != nil {
 			return fmt.Errorf("destroy %s: %w", app, err)
 		}
 	}
