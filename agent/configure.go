@@ -199,7 +199,7 @@ func (h *Host) FreeDomains(app string, domains []string) error {
 
 // documentEnv applies the commit's key and app.json's env.
 func (r *run) documentEnv(env map[string]string) error {
-	if key := r.settings.revKey(); key != "" && r.document.Source.Revision != "" {
+	if key := r.settings.RevisionKey(); key != "" && r.document.Source.Revision != "" {
 		env[key] = r.document.Source.Revision
 	}
 	var missing []string

@@ -32,6 +32,15 @@ const (
 // upcoming stands behind the final name of a container until its release is committed.
 const upcoming = ".upcoming-"
 
+// drawn is so many random bytes as hexadecimal digits, for a name that is nobody else's.
+func drawn(bytes int) (string, error) {
+	random := make([]byte, bytes)
+	if _, err := rand.Read(random); err != nil {
+		return "", fmt.Errorf("draw a name: %w", err)
+	}
+	return hex.EncodeToString(random), nil
+}
+
 // ID tells this host's containers from those of another one on the same engine.
 func (h *Host) ID() string { return h.Config.ID }
 
@@ -275,8 +284,8 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 		return ContainerSpec{}, err
 	}
 	own = slices.Concat(limitArgs(r.settings, i.Process), logArgs(r.Host.inherit(r.settings)), own)
-	suffix := make([]byte, 5)
-	if _, err := rand.Read(suffix); err != nil {
+	suffix, err := drawn(5)
+	if err != nil {
 		return ContainerSpec{}, err
 	}
 	labels := r.Host.labels(app, "deploy")
@@ -290,7 +299,7 @@ func (r *run) spec(ctx context.Context, i instance) (ContainerSpec, error) {
 	memory, cpus := limits(r.settings, i.Process)
 	runs := r.starts(i.Process)
 	spec := ContainerSpec{
-		Name: i.finalName(app) + upcoming + hex.EncodeToString(suffix), Image: r.image.ID,
+		Name: i.finalName(app) + upcoming + suffix, Image: r.image.ID,
 		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: slices.Concat(own, args, more),
 		Init: true, Restart: r.restartPolicy(), Memory: memory, NanoCPUs: cpus,
 	}

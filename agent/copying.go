@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,11 +30,11 @@ type copying struct {
 }
 
 func newCopy(from, to string, moves bool) (copying, error) {
-	suffix := make([]byte, 8)
-	if _, err := rand.Read(suffix); err != nil {
+	suffix, err := drawn(8)
+	if err != nil {
 		return copying{}, err
 	}
-	return copying{From: from, To: to, Moves: moves, Request: kindCopy + "-" + hex.EncodeToString(suffix)}, nil
+	return copying{From: from, To: to, Moves: moves, Request: kindCopy + "-" + suffix}, nil
 }
 
 func copyEntryOf(step, state string, c copying) Entry {
@@ -176,23 +174,11 @@ func (h *Host) discard(ctx context.Context, app string) error {
 // othersLock takes the lock of an app beside the one that the caller has. Who holds it does
 // so for a moment, or is a deploy that nobody can wait for.
 func (h *Host) othersLock(ctx context.Context, app string) (Unlocker, error) {
-	for begun := time.Now(); ; {
-		lock, holder, err := h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
-		if err != nil {
-			return nil, fmt.Errorf("take the deploy lock of %s: %w", app, err)
-		}
-		if lock != nil {
-			return lock, nil
-		}
-		if !h.short(app, holder, begun) {
-			return nil, lockedBy(app, holder)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(50 * time.Millisecond):
-		}
+	lock, holder, err := h.lockForRecovery(ctx, app, func(holder *api.Lock, begun time.Time) bool { return h.short(app, holder, begun) })
+	if err == nil && lock == nil {
+		err = lockedBy(app, holder)
 	}
+	return lock, err
 }
 
 // recoverCopy goes on with a copy that was cut off, or removes it. The caller has app's lock,

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -55,11 +53,11 @@ func (h *Host) Destroy(ctx context.Context, app string, by Caller) error {
 
 // beginDestroy notes in a new journal that the app is to go.
 func (h *Host) beginDestroy(app string, by Caller) (Journal, error) {
-	suffix := make([]byte, 8)
-	if _, err := rand.Read(suffix); err != nil {
+	suffix, err := drawn(8)
+	if err != nil {
 		return nil, err
 	}
-	request := kindDestroy + "-" + hex.EncodeToString(suffix)
+	request := kindDestroy + "-" + suffix
 	journal, _, err := h.Ledger.Begin(app, request)
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)

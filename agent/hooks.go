@@ -1,8 +1,6 @@
 package agent
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,14 +42,7 @@ func (r *run) hookError(err error) string {
 	if err == nil {
 		return ""
 	}
-	text := api.AsError(err).Message
-	values := slices.SortedFunc(maps.Values(r.env()), func(a, b string) int { return len(b) - len(a) }) // one may hold another
-	for _, value := range values {
-		if len(value) >= shortestMasked {
-			text = strings.ReplaceAll(text, value, "****")
-		}
-	}
-	text = strings.Join(strings.Fields(text), " ")
+	text := strings.Join(strings.Fields(masked(api.AsError(err).Message, r.env())), " ")
 	if len(text) > longestHookError {
 		text = strings.TrimSpace(strings.ToValidUTF8(text[:longestHookError], "")) + " …"
 	}

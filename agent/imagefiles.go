@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -80,13 +78,13 @@ func imageFolders(image Image) []string {
 // unstarted makes a container to read files from. It has a command only because the
 // engine makes none without.
 func (r *run) unstarted(ctx context.Context) (string, error) {
-	suffix := make([]byte, 5)
-	if _, err := rand.Read(suffix); err != nil {
+	suffix, err := drawn(5)
+	if err != nil {
 		return "", fmt.Errorf("name the container: %w", err)
 	}
 	labels := r.Host.labels(r.change.App, "phase")
 	labels["dokku_phase_script"], labels[labelRequest] = "extract", r.change.Request
-	id, err := r.Containers.Create(ctx, ContainerSpec{Name: r.change.App + ".extract." + hex.EncodeToString(suffix), Image: r.image.ID,
+	id, err := r.Containers.Create(ctx, ContainerSpec{Name: r.change.App + ".extract." + suffix, Image: r.image.ID,
 		Entrypoint: []string{"/never-started"}, Labels: labels})
 	if err != nil {
 		return "", fmt.Errorf("open the image for reading: %w", err)

@@ -67,7 +67,10 @@ func (r *run) mayMount() error {
 				return err // checkDeclared has said so
 			}
 			for _, source := range manifest.MountSources(words) {
-				if err := r.Host.MayMount(r.change.App, source); filepath.IsAbs(source) && err != nil {
+				if !filepath.IsAbs(source) {
+					continue // a volume
+				}
+				if err := r.Host.MayMount(r.change.App, source); err != nil {
 					return err
 				}
 			}

@@ -223,17 +223,23 @@ func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
 		return "", err
 	}
 	if o.after.Template != "" { // a template may print config: a plan never shows a value
-		for _, value := range env {
-			if len(value) >= shortestMasked {
-				diff = strings.ReplaceAll(diff, value, "****")
-			}
-		}
+		diff = masked(diff, env)
 	}
 	return diff, nil
 }
 
 // shortestMasked is the length of a value from which on it is worth hiding.
 const shortestMasked = 4
+
+// masked is a text without the values of a config: the longest first, for one may hold another.
+func masked(text string, env map[string]string) string {
+	for _, value := range slices.SortedFunc(maps.Values(env), func(a, b string) int { return len(b) - len(a) }) {
+		if len(value) >= shortestMasked {
+			text = strings.ReplaceAll(text, value, "****")
+		}
+	}
+	return text
+}
 
 // plannedListeners are what nginx would name: the stable addresses that web
 // processes have already, and placeholders for the rest.

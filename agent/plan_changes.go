@@ -30,7 +30,7 @@ func settingsChanges(before, after Settings, fingerprint func(string) (string, e
 		}
 		return text
 	}
-	changes = append(changes, mapChanges("config", without(before.Env, after.revKey()), without(after.Env, after.revKey()), print)...)
+	changes = append(changes, mapChanges("config", without(before.Env, after.RevisionKey()), without(after.Env, after.RevisionKey()), print)...)
 	changes = append(changes, mapChanges("formation", numbers(before.Scale), numbers(after.Scale), plain)...)
 	changes = append(changes, listChanges("domains", before.Domains, after.Domains)...)
 	changes = append(changes, listChanges("ports", before.Ports, after.Ports)...)

@@ -18,30 +18,36 @@ func (h *Host) Recover(ctx context.Context, app string) error {
 	if requests, err := h.Ledger.Requests(app); h.Exists(app) != nil && err == nil && len(requests) == 0 {
 		return nil // and a lock would leave its file
 	}
-	var lock Unlocker
-	for begun := time.Now(); lock == nil; {
-		var holder *api.Lock
-		var err error
-		lock, holder, err = h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
-		if err != nil {
-			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
-		}
-		if lock == nil {
-			if time.Since(begun) > shortAct || !h.passing(app, holder) {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(50 * time.Millisecond):
-			}
-		}
+	lock, _, err := h.lockForRecovery(ctx, app, func(holder *api.Lock, begun time.Time) bool {
+		return time.Since(begun) <= shortAct && h.passing(app, holder)
+	})
+	if err != nil || lock == nil {
+		return err
 	}
-	err := h.recoverLocked(ctx, app, "")
+	err = h.recoverLocked(ctx, app, "")
 	if err == nil {
 		err = h.dropUpcoming(ctx, app)
 	}
 	return errors.Join(err, lock.Unlock())
+}
+
+// lockForRecovery takes an app's lock for what has nobody's name. It waits as long as waits
+// says of a holder, who is returned when it waits no more.
+func (h *Host) lockForRecovery(ctx context.Context, app string, waits func(holder *api.Lock, begun time.Time) bool) (Unlocker, *api.Lock, error) {
+	for begun := time.Now(); ; {
+		lock, holder, err := h.Ledger.Lock(app, api.Lock{Key: "recover", PID: ownPID(), Since: time.Now()})
+		if err != nil {
+			return nil, nil, fmt.Errorf("take the deploy lock of %s: %w", app, err)
+		}
+		if lock != nil || !waits(holder, begun) {
+			return lock, holder, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // dropUpcoming removes what an engine has created so long after it was told not to that the

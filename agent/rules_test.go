@@ -392,3 +392,11 @@ func TestLimitedBuffer(t *testing.T) {
 		t.Errorf("%d bytes were kept", n)
 	}
 }
+
+// TestMasked: a value that is a part of another one leaves nothing of it to be read.
+func TestMasked(t *testing.T) {
+	env := map[string]string{"A": "word", "B": "password-word-1", "C": "word-1", "D": "abc"}
+	if got := masked("x password-word-1 word word-1 abc", env); got != "x **** **** **** abc" {
+		t.Errorf("got %q", got)
+	}
+}

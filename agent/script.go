@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,8 +32,8 @@ func (r *run) runScript(ctx context.Context, phase, script string, commit bool) 
 	if err != nil {
 		return "", err
 	}
-	suffix := make([]byte, 5)
-	if _, err := rand.Read(suffix); err != nil {
+	suffix, err := drawn(5)
+	if err != nil {
 		return "", err
 	}
 	labels := r.Host.labels(r.change.App, "phase")
@@ -47,7 +45,7 @@ func (r *run) runScript(ctx context.Context, phase, script string, commit bool) 
 		runs = releaseIn(r.image, script)
 	}
 	id, err := r.Containers.Create(ctx, ContainerSpec{
-		Name: r.change.App + "." + strings.ReplaceAll(phase, ".", "-") + "." + hex.EncodeToString(suffix), Image: r.image.ID,
+		Name: r.change.App + "." + strings.ReplaceAll(phase, ".", "-") + "." + suffix, Image: r.image.ID,
 		Entrypoint: runs.entrypoint, Cmd: runs.command, Env: env, Labels: labels, Args: withoutServing(slices.Concat(own, args)), Init: true,
 	})
 	if err != nil {

@@ -66,8 +66,8 @@ type Settings struct {
 // there and empty: no key is set.
 const RevEnvVar = "git/rev-env-var"
 
-// revKey is the config key of the commit that runs; empty for none.
-func (s Settings) revKey() string {
+// RevisionKey is the config key of the commit that runs; empty for none.
+func (s Settings) RevisionKey() string {
 	if key, said := s.Properties[RevEnvVar]; said {
 		return key
 	}

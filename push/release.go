@@ -22,18 +22,8 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 	if o.Plan != "" {
 		request.State = p.Plan.State
 	}
-	var err error
-	var sent int64
 	registry := p.registry()
-	if registry != "" {
-		document.Image.Registry = registry
-		request.RegistryAuth, err = remote.RegistryAuth(registry)
-		if err == nil {
-			document.Image.Manifest, sent, err = toRegistry(ctx, o, registry, image)
-		}
-	} else {
-		document.Image.Manifest, sent, err = toAgent(ctx, o, project.Name, connection, image)
-	}
+	sent, err := p.ship(ctx, registry, &document, &request)
 	if err != nil {
 		return api.Verdict{}, err
 	}
@@ -81,6 +71,20 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 		}
 		sent += again.Bytes
 	}
+}
+
+// ship sends the image, to the registry where one is named, and notes in the document and
+// the request where it is. sent is how many bytes went out.
+func (p *Prepared) ship(ctx context.Context, registry string, document *api.ReleaseDocument, request *api.ReleaseRequest) (sent int64, err error) {
+	if registry == "" {
+		document.Image.Manifest, sent, err = toAgent(ctx, p.options, p.Project.Name, p.host, p.image)
+		return sent, err
+	}
+	document.Image.Registry = registry
+	if request.RegistryAuth, err = remote.RegistryAuth(registry); err == nil {
+		document.Image.Manifest, sent, err = toRegistry(ctx, p.options, registry, p.image)
+	}
+	return sent, err
 }
 
 // complete adds to the host's verdict what only the client knows.

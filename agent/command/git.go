@@ -146,14 +146,6 @@ func gitNoRevision(ctx context.Context, call *Call) error {
 	return nil
 }
 
-// revisionKey is the key that git:report shows for an app.
-func revisionKey(settings agent.Settings) string {
-	if key, said := settings.Properties[agent.RevEnvVar]; said {
-		return key
-	}
-	return "GIT_REV"
-}
-
 func gitReport(ctx context.Context, call *Call) error {
 	global, err := call.settings("--global")
 	if err != nil {
@@ -177,7 +169,7 @@ func gitReport(ctx context.Context, call *Call) error {
 		if settings.Properties["apps/deploy-source"] == "docker-image" {
 			image = settings.Properties["apps/deploy-source-metadata"]
 		}
-		return append(rows, reportLine{"Git rev env var", revisionKey(settings)}, reportLine{"Git source image", image}, reportLine{"Git sha", commit}, reportLine{"Git last updated at", updated}), nil
+		return append(rows, reportLine{"Git rev env var", settings.RevisionKey()}, reportLine{"Git source image", image}, reportLine{"Git sha", commit}, reportLine{"Git last updated at", updated}), nil
 	})
 }
 

@@ -172,8 +172,7 @@ func (c *Call) follow(ctx context.Context, path string, file *os.File) error {
 type proxyTree interface {
 	// Reload makes nginx load the tree as it is.
 	Reload(ctx context.Context, app string) error
-	// Test tests the live tree; TestApp what is an app's of it.
-	Test(ctx context.Context) error
+	// TestApp tests what is an app's of the live tree; "" is all of it.
 	TestApp(ctx context.Context, app string) error
 }
 
@@ -231,12 +230,7 @@ func nginxValidate(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	var problem error
-	if app == "" {
-		problem = tree.Test(ctx)
-	} else {
-		problem = tree.TestApp(ctx, app)
-	}
+	problem := tree.TestApp(ctx, app)
 	if problem == nil || !clean {
 		return problem
 	}

@@ -151,8 +151,7 @@ func certGet(_ context.Context, a *ask) error {
 type reloader interface {
 	// Reload makes nginx load the tree as it is.
 	Reload(ctx context.Context, app string) error
-	// Test tests the live tree; TestApp what is an app's of it.
-	Test(ctx context.Context) error
+	// TestApp tests what is an app's of the live tree; "" is all of it.
 	TestApp(ctx context.Context, app string) error
 }
 
@@ -186,13 +185,8 @@ func validateNginx(ctx context.Context, a *ask) error {
 	if err != nil {
 		return err
 	}
-	var problem error
 	app := a.arg(0)
-	if app == "" {
-		problem = proxy.Test(ctx)
-	} else {
-		problem = proxy.TestApp(ctx, app)
-	}
+	problem := proxy.TestApp(ctx, app)
 	if problem == nil || !clean {
 		return problem
 	}

@@ -104,7 +104,7 @@ var corePlugins = []string{"app-json", "apps", "builder", "builder-dockerfile", 
 
 // Destroy removes every file of the app: settings and properties, releases and
 // journals. The app's own folder goes last, so that one that was cut short can be
-// called again; after it only the deploy lock, for until then nobody else may have it. An
+// called again; after it only the locks, for until then nobody else may have them. An
 // app that does not exist is agent.ErrNotFound.
 func (s *Store) Destroy(app string) error {
 	if app == global || !s.exists(app) {
@@ -125,24 +125,15 @@ func (s *Store) Destroy(app string) error {
 			folders = append(folders, folder)
 		}
 	}
-	beside, err := os.ReadDir(locks)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	beside, err := besides(locks, s.Places.DeployLock(app), s.holderFile(app))
+	if err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
-	for _, entry := range beside {
-		if path := filepath.Join(locks, entry.Name()); path != s.Places.DeployLock(app) && path != s.holderFile(app) {
-			folders = append(folders, path)
-		}
-	}
-	own, err := os.ReadDir(s.Places.AppData(app))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	own, err := besides(s.Places.AppData(app), s.settingsLock(app))
+	if err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
-	for _, entry := range own {
-		if path := filepath.Join(s.Places.AppData(app), entry.Name()); path != s.settingsLock(app) {
-			folders = append(folders, path)
-		}
-	}
+	folders = slices.Concat(folders, beside, own)
 	if err := s.destroyEnv(app); err != nil {
 		return fmt.Errorf("destroy %s: %w", app, err)
 	}
@@ -158,6 +149,20 @@ func (s *Store) Destroy(app string) error {
 		}
 	}
 	return s.dropLock(app)
+}
+
+// besides lists what is in a folder, but for some paths. A folder that is not there is empty.
+func besides(dir string, kept ...string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		if path := filepath.Join(dir, entry.Name()); !slices.Contains(kept, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
 }
 
 // Sweep removes the temporary files that killed processes have left among the app's.

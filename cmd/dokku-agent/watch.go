@@ -182,8 +182,8 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	if err != nil {
 		return fmt.Errorf("list the apps: %w", err)
 	}
-	failures := make([]error, len(apps)+4)
-	failures[len(apps)] = parts.host.Ensure(ctx)
+	ensured := parts.host.Ensure(ctx)
+	failures := make([]error, len(apps))
 	var wait sync.WaitGroup
 	places := make(chan struct{}, watchMends)
 	for n, app := range apps {
@@ -197,15 +197,12 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	}
 	wait.Wait()
 	if _, err := parts.host.ExpireReviews(ctx, "", time.Now(), agent.Caller{Name: "watch"}); err != nil {
-		failures[len(apps)+2] = fmt.Errorf("remove the expired review apps: %w", err)
+		failures = append(failures, fmt.Errorf("remove the expired review apps: %w", err))
 	}
 	if _, err := parts.store.Sweep(24 * time.Hour); err != nil {
-		failures[len(apps)+1] = fmt.Errorf("sweep the store: %w", err)
+		failures = append(failures, fmt.Errorf("sweep the store: %w", err))
 	}
-	if err := parts.kit.sweep(ctx); err != nil {
-		failures[len(apps)+3] = err
-	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, ensured, parts.kit.sweep(ctx))...)
 }
 
 // watchClock starts the apps' scheduled commands at their minutes. A minute in which nobody
