@@ -25,10 +25,12 @@ func TestChecksDisabled(t *testing.T) {
 		t.Errorf("the push does not say so:\n%s", second.Stderr)
 	}
 	answers(t, h, app, "/", "Hello again")
-	if err := os.WriteFile(filepath.Join(dir, "Procfile"), []byte("web: /no/such/program\n"), 0o600); err != nil {
+	// The engine itself cannot start it: with checks disabled nobody waits for a program to end.
+	if err := os.Remove(filepath.Join(dir, "Procfile")); err != nil {
 		t.Fatal(err)
 	}
-	if third := h.Push(t, dir, "--app", app); third.Exit != 24 {
+	testkit.Edit(t, dir, "Dockerfile", "COPY www /www", "COPY www /www\nENTRYPOINT [\"/no/such/program\"]")
+	if third := h.Push(t, dir, "--app", app); third.Exit != 24 || !strings.Contains(third.Stderr, "/no/such/program") {
 		t.Fatalf("exit %d, want 24\n%s", third.Exit, third.Stderr)
 	}
 	answers(t, h, app, "/", "Hello again")
