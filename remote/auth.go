@@ -25,9 +25,10 @@ import (
 // that a second connection asks nobody again.
 type keyring struct {
 	files  []keyFile
-	text   redact.Secret // DOKKU_SSH_KEY
-	only   bool          // offer no key of the agent that is not among files
-	socket string        // of the agent; empty: none
+	text   redact.Secret // of a key, DOKKU_SSH_KEY
+	names  Names
+	only   bool   // offer no key of the agent that is not among files
+	socket string // of the agent; empty: none
 	ask    func(keyfile string) (string, error)
 
 	mu       sync.Mutex
@@ -55,7 +56,12 @@ type keyFile struct {
 }
 
 // textName stands for the key that came as text in messages and prompts.
-const textName = "DOKKU_SSH_KEY"
+func (n Names) textName() string {
+	if n.Key != "" {
+		return n.Key
+	}
+	return "DOKKU_SSH_KEY"
+}
 
 // identity is one key to offer.
 type identity struct {
@@ -125,9 +131,9 @@ func (k *keyring) own() ([]identity, error) {
 	var ids []identity
 	if k.text != "" {
 		pem := strings.ReplaceAll(k.text.Reveal(), "\r\n", "\n") + "\n" // CI variables lose the last newline
-		id, err := k.read(textName, []byte(pem))
+		id, err := k.read(k.names.textName(), []byte(pem))
 		if err != nil {
-			return nil, api.Errorf(api.Configuration, "read the ssh key", "%s is no private key: %w", textName, err).
+			return nil, api.Errorf(api.Configuration, "read the ssh key", "%s is no private key: %w", k.names.textName(), err).
 				WithHint("it is the whole text of a private key file, lines and all")
 		}
 		id.named = true
@@ -167,7 +173,7 @@ func (k *keyring) read(name string, text []byte) (identity, error) {
 	}
 	missing, ok := errors.AsType[*ssh.PassphraseMissingError](err)
 	if !ok {
-		if public, _, _, _, notPublic := ssh.ParseAuthorizedKey(text); notPublic == nil && name != textName {
+		if public, _, _, _, notPublic := ssh.ParseAuthorizedKey(text); notPublic == nil && name != k.names.textName() {
 			return identity{public: public, from: name}, nil
 		}
 		return identity{}, err
@@ -215,7 +221,7 @@ func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 	for range tries {
 		passphrase, err := k.ask(name)
 		if err != nil {
-			return fail("", "ask for its passphrase: %w", err)
+			return fail(api.AsError(err).Hint, "ask for its passphrase: %w", err)
 		}
 		signer, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(passphrase))
 		if err == nil {
@@ -232,6 +238,9 @@ func (k *keyring) unlock(name string, text []byte) (ssh.Signer, error) {
 			break // it comes from a variable: asking again changes nothing
 		}
 		before = &passphrase
+	}
+	if k.names.Passphrase != "" {
+		return fail("correct "+k.names.Passphrase, "the passphrase is wrong")
 	}
 	return fail("", "the passphrase is wrong")
 }
@@ -287,7 +296,11 @@ func (k *keyring) refused(target Target, cause error) *api.Error {
 	}
 	err := api.Errorf(api.Refused, "log in as "+target.String(), "%s", message)
 	err.Cause = cause
-	return err.WithHint("on the host, `dokku ssh-keys:add NAME` adds a public key; here, name the private key with DOKKU_SSH_KEY_FILE, DOKKU_SSH_KEY or IdentityFile, or add it to the ssh agent")
+	here := "name the private key with DOKKU_SSH_KEY_FILE, DOKKU_SSH_KEY or IdentityFile, or add it to the ssh agent"
+	if k.names.Key != "" {
+		here = "the private key is for " + k.names.Key + " to say, which counts as not said while its secret is empty"
+	}
+	return err.WithHint("on the host, `dokku ssh-keys:add NAME` adds a public key; here, %s", here)
 }
 
 // lockedKey asks for its passphrase when it must sign, which is after the host

@@ -27,7 +27,8 @@ type trust struct {
 	pin       string // "SHA256:...", or empty
 	pinType   string // the pinned key's type, where a whole key was pinned
 	acceptNew bool
-	pinnable  bool // --host-key is about this host: not so for a jump host
+	pinnable  bool   // --host-key is about this host: not so for a jump host
+	said      string // Names.HostKey, where it is about this host
 }
 
 // readPin sets the pin from "SHA256:..." or a public key line, with or without
@@ -205,8 +206,12 @@ func (j *judge) refuse(format string, args ...any) *api.Error {
 
 // mismatch is the error for a host that has none but other keys than the pinned one.
 func (j *judge) mismatch() *api.Error {
+	said := "--host-key, DOKKU_SSH_HOST_KEY"
+	if j.said != "" {
+		said = j.said
+	}
 	return j.refuse("the host shows %s, but %s is pinned", strings.Join(j.seen, " and "), j.pin).
-		WithHint("if the host's key was changed on purpose, change --host-key, DOKKU_SSH_HOST_KEY or host_key in dokku.hcl; else somebody is in between")
+		WithHint("if the host's key was changed on purpose, change %s or host_key in dokku.hcl; else somebody is in between", said)
 }
 
 func (j *judge) changed(key ssh.PublicKey, want []knownhosts.KnownKey) *api.Error {
@@ -214,7 +219,11 @@ func (j *judge) changed(key ssh.PublicKey, want []knownhosts.KnownKey) *api.Erro
 	for _, k := range want {
 		known = append(known, fmt.Sprintf("%s in %s:%d", keyName(k.Key), k.Filename, k.Line))
 	}
-	return j.refuse("the host key has changed: it shows %s, known is %s", keyName(key), strings.Join(known, ", ")).
+	refused := j.refuse("the host key has changed: it shows %s, known is %s", keyName(key), strings.Join(known, ", "))
+	if j.said != "" {
+		return refused.WithHint("if the host was set up anew, change %s; else somebody is in between", j.said)
+	}
+	return refused.
 		WithHint("if the host was set up anew, remove the old line with ssh-keygen -f %s -R '%s' and accept the new key; else somebody is in between",
 			want[0].Filename, knownhosts.Normalize(j.address))
 }
@@ -225,6 +234,11 @@ func (j *judge) unknown(key ssh.PublicKey) *api.Error {
 	if err != nil {
 		host, port = j.address, "22"
 	}
+	refused := j.refuse("the host key is not known: %s", keyName(key))
+	compare := fmt.Sprintf("compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub on the host); then ", strings.ToLower(kind(key)))
+	if j.said != "" {
+		return refused.WithHint("%sgive %s to %s, or write it as host_key into dokku.hcl", compare, fingerprint, j.said)
+	}
 	record := j.record
 	if record == "" {
 		record = "a known_hosts file"
@@ -233,9 +247,8 @@ func (j *judge) unknown(key ssh.PublicKey) *api.Error {
 	if j.pinnable {
 		pin = fmt.Sprintf("pass --host-key %s, or set DOKKU_SSH_HOST_KEY=%s, or ", fingerprint, fingerprint)
 	}
-	return j.refuse("the host key is not known: %s", keyName(key)).
-		WithHint("compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub on the host); then %sadd the output of `ssh-keyscan -p %s %s` to %s, or set DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1 to trust new hosts unseen",
-			strings.ToLower(kind(key)), pin, port, host, record)
+	return refused.WithHint("%s%sadd the output of `ssh-keyscan -p %s %s` to %s, or set DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1 to trust new hosts unseen",
+		compare, pin, port, host, record)
 }
 
 // remember appends the key to known_hosts with the host's name hashed.

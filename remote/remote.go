@@ -42,9 +42,20 @@ type Options struct {
 	// host accepted that key. Nil where nobody can be asked.
 	Passphrase func(keyfile string) (string, error)
 
+	// Names are what the keys are called where they were said, for messages. An empty one
+	// is that of this program's flag or variable.
+	Names Names
+
 	Timeout     time.Duration // for each host until it has let us in; 0: ConnectTimeout, or 20 s
 	Home        string        // the user's home; empty: the current user's
 	AgentSocket string        // the ssh agent; empty: $SSH_AUTH_SOCK; "none": no agent
+}
+
+// Names are what Options are called by whoever has said them.
+type Names struct {
+	Key        string // of Options.Key
+	Passphrase string // of what Options.Passphrase answers, where that is no person
+	HostKey    string // of Options.HostKey, or of what should say it
 }
 
 // Conn is a connection to one host. Its methods may be used concurrently.

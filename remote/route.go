@@ -127,7 +127,7 @@ func (p *planner) hop(s settings, jump bool) (*hop, error) {
 	}
 	h.trust = p.trustFor(s, h.target)
 	if !jump {
-		h.trust.pinnable = true
+		h.trust.pinnable, h.trust.said = true, p.Names.HostKey
 		if err := h.trust.readPin(p.HostKey); err != nil {
 			return nil, err
 		}
@@ -160,7 +160,7 @@ func (p *planner) trustFor(s settings, target Target) *trust {
 // keysFor chooses the keys for a host. A key that the caller named is the only
 // one for the target; a jump host is offered it beside those of its own.
 func (p *planner) keysFor(s settings, jump bool) *keyring {
-	k := &keyring{ask: p.Passphrase, only: s.identitiesOnly, socket: p.socket, text: p.Key}
+	k := &keyring{ask: p.Passphrase, only: s.identitiesOnly, socket: p.socket, text: p.Key, names: p.Names}
 	if s.identityAgent != "" && p.AgentSocket == "" {
 		k.socket = s.identityAgent
 	}

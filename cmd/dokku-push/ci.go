@@ -75,10 +75,12 @@ func (c *client) take(job ci.Job) {
 		into  *string
 		value string
 		key   string // dokku.hcl's, where it is one of its words
+		input string // its name, for messages about such a word
 	}{
-		{&o.Host, job.Host, "host"}, {&o.App, job.App, "app"}, {&o.Environment, job.Environment, ""}, {&o.Manifest, job.Manifest, ""},
-		{&o.Remote.HostKey, job.HostKey, "host.host_key"}, {&o.Image, job.Image, "build.image"}, {&o.Registry, job.Registry, "image.registry"},
-		{&o.Signing.Key, signing(job.Sign), ""}, {&c.since, job.Since, ""}, {&c.story.log, job.EventLog, ""}, {nil, job.Builder, "build.builder"}, {nil, job.Platform, "image.platforms"},
+		{&o.Host, job.Host, "host", "host"}, {&o.App, job.App, "app", "app"}, {&o.Environment, job.Environment, "", ""}, {&o.Manifest, job.Manifest, "", ""},
+		{&o.Remote.HostKey, job.HostKey, "host.host_key", "ssh_host_key"}, {&o.Image, job.Image, "build.image", "image"}, {&o.Registry, job.Registry, "image.registry", "registry"},
+		{&o.Signing.Key, signing(job.Sign), "", ""}, {&c.since, job.Since, "", ""}, {&c.story.log, job.EventLog, "", ""},
+		{nil, job.Builder, "build.builder", "builder"}, {nil, job.Platform, "image.platforms", "platform"},
 	} {
 		if _, said := o.Flags[one.key]; said && one.key != "" || one.value == "" {
 			continue
@@ -87,7 +89,7 @@ func (c *client) take(job ci.Job) {
 			*one.into = one.value
 		}
 		if one.key != "" {
-			o.Variables[one.key] = manifest.Given{Name: "the job's inputs", Value: one.value}
+			o.Variables[one.key] = manifest.Given{Name: "the input " + one.input, Value: one.value}
 		}
 	}
 	if len(c.args) == 0 && job.Dir != "" {
@@ -97,14 +99,9 @@ func (c *client) take(job ci.Job) {
 	if o.LockWait == 0 {
 		o.LockWait = job.LockWait
 	}
-	if job.Key != "" {
-		o.Remote.Key = job.Key
-	}
+	c.takeKeys(job)
 	said, _ := o.Getenv("DOKKU_OIDC_AUDIENCE")
 	c.audience = firstText(c.audience, firstText(job.Audience, said))
-	if job.Passphrase != "" {
-		o.Remote.Passphrase = func(string) (string, error) { return job.Passphrase.Reveal(), nil }
-	}
 	o.Remote.AcceptNew = o.Remote.AcceptNew || job.AcceptNew
 	ask := o.Getenv
 	o.Getenv = func(name string) (string, bool) { // as if CI itself had said so
@@ -115,6 +112,27 @@ func (c *client) take(job ci.Job) {
 			return job.Commit, true
 		}
 		return ask(name)
+	}
+}
+
+// takeKeys puts the keys into the options, and has messages speak of the inputs that said
+// them, or that would have to.
+func (c *client) takeKeys(job ci.Job) {
+	o := &c.options.Remote
+	const key, passphrase, hostKey = "the input ssh_private_key", "the input ssh_passphrase", "the input ssh_host_key"
+	if job.Key != "" {
+		o.Key, o.Names.Key = job.Key, key
+		o.Passphrase = func(string) (string, error) {
+			return "", api.Errorf(api.Refused, "", "the key has one, and %s is empty", passphrase).WithHint("give it to %s, or use a key without a passphrase", passphrase)
+		}
+	} else if c.onGitHub() && o.Key == "" && o.KeyFile == "" && !job.OIDC {
+		o.Names.Key = key
+	}
+	if job.Passphrase != "" {
+		o.Passphrase, o.Names.Passphrase = func(string) (string, error) { return job.Passphrase.Reveal(), nil }, passphrase
+	}
+	if job.HostKey != "" || job.KnownHosts != "" || c.onGitHub() && o.HostKey == "" {
+		o.Names.HostKey = hostKey
 	}
 }
 

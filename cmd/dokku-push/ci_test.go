@@ -15,7 +15,7 @@ func TestJob(t *testing.T) {
 	forget(t)
 	temp := t.TempDir()
 	for name, value := range map[string]string{"INPUT_GIT_REMOTE_URL": "ssh://dokku@example.com/shop", "INPUT_SSH_PRIVATE_KEY": "k", "SSH_PASSPHRASE": "open sesame", "INPUT_REGISTRY": "r.example/shop",
-		"INPUT_REGISTRY_USERNAME": "ada", "INPUT_REGISTRY_PASSWORD": "canary", "INPUT_LOCK_WAIT": "5m", "INPUT_SSH_HOST_KEY": "a ssh-ed25519 A\nb ssh-rsa B", "INPUT_BUILDER": "static", "RUNNER_TEMP": temp,
+		"INPUT_REGISTRY_USERNAME": "ada", "INPUT_REGISTRY_PASSWORD": "canary", "INPUT_LOCK_WAIT": "5m", "INPUT_SSH_HOST_KEY": "a ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJoBWZ+jB6al7euL0utAUR42+48UMgp4ZzjM4TWZ4zFG\nb ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKd5r1DmCvuP47CkMBOKZC8e4KLuxBpkz1a29C3BwRnV", "INPUT_BUILDER": "static", "RUNNER_TEMP": temp,
 		"HOME": temp, "DOCKER_CONFIG": "", "INPUT_CI_BRANCH_NAME": "topic"} {
 		t.Setenv(name, value)
 	}
@@ -39,6 +39,9 @@ func TestJob(t *testing.T) {
 	o := c.options
 	if o.App != "flag" || o.Host != "dokku@example.com:22" || o.Remote.Key.Reveal() != "k" || o.LockWait.Minutes() != 5 || o.Variables["build.builder"].Value != "static" {
 		t.Errorf("options %+v", o)
+	}
+	if n := o.Remote.Names; n.Key != "the input ssh_private_key" || n.Passphrase != "the input ssh_passphrase" || n.HostKey != "the input ssh_host_key" || o.Variables["build.builder"].Name != "the input builder" {
+		t.Errorf("the inputs are called %+v, %+v", n, o.Variables["build.builder"])
 	}
 	if text, err := o.Remote.Passphrase("key"); text != "open sesame" || err != nil {
 		t.Errorf("the passphrase is %q (%v)", text, err)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/redact"
 	"github.com/dokku-push/dokku-push/manifest"
@@ -151,16 +153,26 @@ func (j *Job) readKeys(in *inputs) error {
 	if j.OIDC && key != "" {
 		return usage("oidc is for jobs that have no key, and there is an ssh_private_key", "leave one of them out")
 	}
+	return j.readHostKey(in.raw("ssh_host_key"))
+}
+
+// readHostKey reads one key or fingerprint, or the lines that ssh-keyscan prints.
+func (j *Job) readHostKey(text string) error {
 	var lines []string
-	for line := range strings.Lines(in.raw("ssh_host_key")) {
+	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
 			lines = append(lines, line)
 		}
 	}
 	if len(lines) == 1 {
 		j.HostKey = lines[0]
-	} else if len(lines) > 1 { // what ssh-keyscan prints
-		j.KnownHosts = strings.Join(lines, "\n") + "\n"
+		return nil
+	}
+	for i, line := range lines {
+		if _, _, _, _, _, err := ssh.ParseKnownHosts([]byte(line)); err != nil {
+			return usage("ssh_host_key has %d lines, and line %d is none that ssh-keyscan prints", "write SHA256:… alone, one public key, or all that ssh-keyscan prints", len(lines), i+1)
+		}
+		j.KnownHosts += line + "\n"
 	}
 	return nil
 }

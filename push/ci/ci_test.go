@@ -41,16 +41,35 @@ func TestDropIn(t *testing.T) {
 	}
 }
 
+// hostKeys are lines as ssh-keyscan prints them.
+var hostKeys = [2]string{"example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJoBWZ+jB6al7euL0utAUR42+48UMgp4ZzjM4TWZ4zFG", "[example.com]:2222 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKd5r1DmCvuP47CkMBOKZC8e4KLuxBpkz1a29C3BwRnV"}
+
+// TestHostKey: a fingerprint or a key is one line; several are those of ssh-keyscan, and what
+// is none is named by its line and not by a file that nobody knows.
+func TestHostKey(t *testing.T) {
+	fingerprint := "SHA256:" + strings.Repeat("a", 43)
+	for text, want := range map[string]string{fingerprint: "", hostKeys[0]: "", hostKeys[0] + "\r\n" + hostKeys[1]: "", fingerprint + "\n" + fingerprint: "line 1 is none",
+		hostKeys[0] + "\n\n" + strings.TrimPrefix(hostKeys[1], "[example.com]:2222 "): "has 2 lines, and line 2 is none"} {
+		job, err := reading("INPUT_SSH_HOST_KEY", text)
+		switch {
+		case want == "" && (err != nil || job.HostKey+job.KnownHosts == ""):
+			t.Errorf("%q: %+v, %v", text, job, err)
+		case want != "" && (api.Exit(err) != 64 || !strings.Contains(err.Error(), want)):
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 // TestOurs: our own inputs.
 func TestOurs(t *testing.T) {
 	job, err := reading("INPUT_APP", "shop", "INPUT_HOST", "production", "INPUT_GIT_REMOTE_URL", "dokku@example.com:other", "INPUT_ENVIRONMENT", "staging", "INPUT_LOCK_WAIT", "90",
 		"INPUT_TIMEOUT", "5m", "INPUT_BUILDER", "auto", "INPUT_STRICT", "TRUE", "INPUT_PLAN_ONLY", "true", "INPUT_SSH_PRIVATE_KEY_BASE64", base64.StdEncoding.EncodeToString([]byte("key")),
-		"INPUT_SSH_HOST_KEY", "# comment\nhost ssh-ed25519 A\n\nhost ssh-rsa B\n", "INPUT_REGISTRY", "r.example/team/shop", "INPUT_REGISTRY_USERNAME", "ada", "INPUT_REGISTRY_PASSWORD", "pass", "INPUT_SIGN", "false")
+		"INPUT_SSH_HOST_KEY", "# comment\n"+hostKeys[0]+"\n\n"+hostKeys[1]+"\n", "INPUT_REGISTRY", "r.example/team/shop", "INPUT_REGISTRY_USERNAME", "ada", "INPUT_REGISTRY_PASSWORD", "pass", "INPUT_SIGN", "false")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := Job{Command: Plan, App: "shop", Host: "production", Environment: "staging", LockWait: 90 * time.Second, Timeout: 5 * time.Minute, Strict: true, Key: "key",
-		KnownHosts: "host ssh-ed25519 A\nhost ssh-rsa B\n", Registry: "r.example/team/shop", RegistryUser: "ada", RegistryPassword: "pass"}
+		KnownHosts: hostKeys[0] + "\n" + hostKeys[1] + "\n", Registry: "r.example/team/shop", RegistryUser: "ada", RegistryPassword: "pass"}
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

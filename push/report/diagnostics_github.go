@@ -19,18 +19,28 @@ func DiagnosticsGitHub(out io.Writer, found manifest.Diagnostics, dir, workspace
 		if d.Severity == manifest.Advice {
 			title = "dokku-push: advice"
 		}
-		place := "file=" + property(Legible(fileIn(workspace, dir, d.File)))
-		if d.Line > 0 {
-			place += fmt.Sprintf(",line=%d,col=%d", d.Line, max(d.Column, 1))
+		place, message := "", Legible(d.Message)
+		if outside(d.File) { // its message goes on where the name ends
+			message = Legible(d.File) + ": " + message
+		} else {
+			place = "file=" + property(Legible(fileIn(workspace, dir, d.File))) + ","
 		}
-		message := Legible(d.Message)
+		if d.Line > 0 {
+			place += fmt.Sprintf("line=%d,col=%d,", d.Line, max(d.Column, 1))
+		}
 		if d.Hint != "" {
 			message += "\n" + Legible(d.Hint)
 		}
-		fmt.Fprintf(&text, "::%s %s,title=%s::%s\n", kind, place, property(title), data(message))
+		fmt.Fprintf(&text, "::%s %stitle=%s::%s\n", kind, place, property(title), data(message))
 	}
 	_, err := io.WriteString(out, text.String())
 	return err
+}
+
+// outside tells that a mistake stands in no file: manifest.Given names a flag, a variable or
+// an input of the job where other diagnostics name their file.
+func outside(name string) bool {
+	return strings.HasPrefix(name, "--") || strings.HasPrefix(name, "$") || strings.HasPrefix(name, "the input ")
 }
 
 // fileIn names a project's file relative to the workspace, if it is in there.

@@ -130,6 +130,20 @@ func TestDiagnosticsUnseen(t *testing.T) {
 	}
 }
 
+// TestGitHubOutside: what was said in no file is named in the message, for GitHub shows no
+// place that it cannot find.
+func TestGitHubOutside(t *testing.T) {
+	for name, want := range map[string]string{
+		"the input builder": "::error title=dokku-push%3A mistake::the input builder: is x%0Awrite y\n", "--builder": "::error title=dokku-push%3A mistake::--builder: is x%0Awrite y\n",
+		"$DOKKU_HOST": "::error title=dokku-push%3A mistake::$DOKKU_HOST: is x%0Awrite y\n", "Procfile": "::error file=Procfile,title=dokku-push%3A mistake::is x%0Awrite y\n",
+	} {
+		var said strings.Builder
+		if err := DiagnosticsGitHub(&said, manifest.Diagnostics{{File: name, Message: "is x", Hint: "write y"}}, "/r", "/r"); err != nil || said.String() != want {
+			t.Errorf("%s: %q, %v", name, said.String(), err)
+		}
+	}
+}
+
 // TestGitHubEscapes: no text ends an annotation, or a property of one, early.
 func TestGitHubEscapes(t *testing.T) {
 	const text = "50%, a:b\r\n%0A"
