@@ -99,6 +99,19 @@ func RegistryAuth(repository string) (*api.RegistryAuth, error) {
 	return auth, nil
 }
 
+// RegistryKey is what Docker's config.json calls the registry of a repository: its host, or
+// for Docker Hub, under each of its names, a URL.
+func RegistryKey(repository string) (string, error) {
+	repo, err := parseRepository(repository)
+	if err != nil {
+		return "", err
+	}
+	if host := repo.RegistryStr(); host != name.DefaultRegistry {
+		return host, nil
+	}
+	return authn.DefaultAuthKey, nil
+}
+
 // parseRepository wants a repository alone: what is pushed is named by digest.
 func parseRepository(repository string) (name.Repository, error) {
 	repo, err := name.NewRepository(repository, name.StrictValidation)

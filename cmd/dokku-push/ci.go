@@ -18,6 +18,7 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 	"github.com/dokku-push/dokku-push/push"
 	"github.com/dokku-push/dokku-push/push/ci"
+	"github.com/dokku-push/dokku-push/remote"
 )
 
 // errTimeout is why a job's deploy is stopped by itself.
@@ -170,10 +171,16 @@ func (c *client) login(job ci.Job) error {
 	if auths == nil {
 		auths = map[string]any{}
 	}
-	registry, _, _ := strings.Cut(job.Registry, "/")
+	registry, err := remote.RegistryKey(job.Registry)
+	if err != nil {
+		return err
+	}
 	auths[registry] = map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(job.RegistryUser + ":" + job.RegistryPassword.Reveal()))}
 	config["auths"] = auths
-	delete(config, "credsStore") // it would be asked first
+	delete(config, "credsStore") // it would be asked first, and so would a helper of the registry's own
+	if helpers, ok := config["credHelpers"].(map[string]any); ok {
+		delete(helpers, registry)
+	}
 	text, err := json.Marshal(config)
 	if err != nil {
 		return fmt.Errorf("write Docker's configuration: %w", err)

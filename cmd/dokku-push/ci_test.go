@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/push/ci"
+	"github.com/dokku-push/dokku-push/remote"
 )
 
 // TestJob: a job's inputs become options; a flag wins, and no secret of the job's stays in the
@@ -62,6 +64,31 @@ func TestJob(t *testing.T) {
 	c.leave()
 	if _, err := os.Stat(room); err == nil {
 		t.Error("the job's folder stays")
+	}
+}
+
+// TestLogin: what a job says of its registry is what is found for it, under Docker Hub's every
+// name too, and whatever helper the runner has for it.
+func TestLogin(t *testing.T) {
+	for _, registry := range []string{"r.example/team/shop", "127.0.0.1:5000/shop", "docker.io/team/shop", "index.docker.io/team/shop", "ghcr.io/team/shop"} {
+		dir := t.TempDir()
+		config := `{"credsStore":"none-such","credHelpers":{"r.example":"none-such","127.0.0.1:5000":"none-such","https://index.docker.io/v1/":"none-such","ghcr.io":"none-such","other.example":"kept"}}`
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("DOCKER_CONFIG", dir)
+		c := &client{room: t.TempDir()}
+		c.options.Getenv = os.LookupEnv
+		if err := c.login(ci.Job{Registry: registry, RegistryUser: "ada", RegistryPassword: "pass"}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := remote.RegistryAuth(registry)
+		if err != nil || got == nil || got.Username != "ada" || got.Password != "pass" {
+			t.Errorf("%s: %t, %v", registry, got != nil, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(c.room, "config.json")); err != nil || !strings.Contains(string(text), `"other.example":"kept"`) {
+			t.Errorf("%s: %s, %v", registry, text, err)
+		}
 	}
 }
 
