@@ -297,7 +297,7 @@ func (a *fakeAgent) release(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	switch {
 	case one.hang != nil:
-		a.stream(w, one.events[:1])
+		a.stream(w, one.events[:len(one.events)-1])
 		close(one.hang)
 		<-r.Context().Done()
 	case one.cut > 0:

@@ -274,6 +274,35 @@ func TestPushCancelled(t *testing.T) {
 	}
 }
 
+// TestPushCancelledUndone: what was cancelled while the host was at it is told to be undone;
+// where it had only looked, or waited for the lock, there was nothing to undo.
+func TestPushCancelledUndone(t *testing.T) {
+	for step, want := range map[string]bool{"start": true, "prepare": false, "": false} {
+		agent := newAgent(t)
+		o, events, _ := agent.shop(t, nil)
+		agent.cancel = api.Verdict{Error: &api.Error{Code: api.Cancelled, Message: "m"}}
+		story := live().events[:2]
+		if story[1].Step.Name = step; step == "" {
+			story = story[:1]
+		}
+		agent.answers = []answer{{events: append(story, api.Event{}), hang: make(chan struct{})}}
+		ctx, stop := context.WithCancelCause(t.Context())
+		o.Report = func(event api.Event) {
+			events.report(event)
+			if event.Step != nil && event.Step.Name == step && step != "" || event.Version != nil && step == "" {
+				stop(errors.New("interrupt"))
+			}
+		}
+		if _, err := Push(ctx, o); api.Exit(err) != 27 {
+			t.Errorf("%q: %v", step, err)
+		}
+		undone := slices.ContainsFunc(events.events, func(e api.Event) bool { return e.Step != nil && e.Step.Status == api.StepUndone })
+		if undone != want {
+			t.Errorf("cancelled in the step %q: undone %t", step, undone)
+		}
+	}
+}
+
 // TestPlanWarnsOfTheDisk: before layers are sent to a host that has hardly room for them.
 func TestPlanWarnsOfTheDisk(t *testing.T) {
 	for free, warned := range map[int64]bool{0: false, api.ReservedDisk: true, 1 << 40: false} { // 0: it is not known

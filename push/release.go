@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -37,6 +38,7 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 			return v != nil && v.Error != nil && v.Error.Code == api.BlobsMissing && attempt < resends && registry == ""
 		}
 		running := id // or what the host had begun already: this push only joins it
+		begun := false
 		verdict, err := connection.Release(ctx, project.Name, id, request, func(event api.Event) {
 			if event.Version != nil && event.Version.Request != "" {
 				running = event.Version.Request
@@ -47,6 +49,7 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 			if event.Verdict != nil {
 				project.complete(event.Verdict, sent)
 			}
+			begun = begun || event.Step != nil && event.Step.Name != looking
 			o.Report(event)
 		})
 		project.complete(&verdict, sent)
@@ -55,6 +58,9 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 		}
 		if err != nil {
 			final, err := cancelled(ctx, connection, project.Name, id, err)
+			if begun && errors.Is(err, errUndone) {
+				o.Report(api.Event{Type: api.EventStep, Time: time.Now(), Step: &api.Step{Name: "cancel", Title: "What the deploy had begun", Status: api.StepUndone}})
+			}
 			if err == nil {
 				project.complete(&final, sent)
 				o.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &final})
@@ -103,6 +109,12 @@ func (o Options) left(ctx context.Context, request string, err error) error {
 	return err
 }
 
+// looking is the host's step that changes nothing: what is cancelled by then has nothing to undo.
+const looking = "prepare"
+
+// errUndone is why a push ends that was cancelled in time.
+var errUndone = errors.New("cancelled; the host is as it was")
+
 // cancelled tells the host to stop when the person here has asked to. The host undoes
 // what it had begun before it answers. A release that was live by then stays: that is a
 // verdict, which says that it was too late.
@@ -122,7 +134,7 @@ func cancelled(ctx context.Context, connection *Connection, app, id string, err 
 	if verdict.Error != nil && verdict.Error.Code == api.UndoFailed {
 		return verdict, nil
 	}
-	return api.Verdict{}, api.Errorf(api.Cancelled, "cancel", "cancelled; the host is as it was")
+	return api.Verdict{}, api.Errorf(api.Cancelled, "cancel", "%w", errUndone)
 }
 
 // patience is how long a host may take to know of a release that was asked for a moment

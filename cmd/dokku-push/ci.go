@@ -216,7 +216,7 @@ func (c *client) ci(ctx context.Context) error {
 func (c *client) work(ctx context.Context, job ci.Job) error {
 	switch {
 	case job.Command == ci.Check:
-		return c.check()
+		return c.checkJob()
 	case job.Forked:
 		return c.forked(ctx, job)
 	}
@@ -304,6 +304,22 @@ func (c *client) fit(job ci.Job) error {
 		found[i].Severity = manifest.Mistake
 	}
 	return api.Errorf(api.InvalidManifest, "", "%w", found)
+}
+
+// checkJob is check, with what it found among the job's outputs and in its summary.
+func (c *client) checkJob() error {
+	err := c.check()
+	if _, told := errors.AsType[*exitError](err); !told {
+		if err != nil {
+			return c.noVerdict(err)
+		}
+		return nil
+	}
+	_, found, unread := c.look(c.options.Dir)
+	if unread == nil && found.Failed() {
+		_ = c.noVerdict(api.Errorf(api.InvalidManifest, "", "%w", found)) // which was written already
+	}
+	return err
 }
 
 // late says that the job's own time was up.

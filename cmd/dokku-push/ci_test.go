@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -89,6 +90,70 @@ func TestLogin(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(c.room, "config.json")); err != nil || !strings.Contains(string(text), `"other.example":"kept"`) {
 			t.Errorf("%s: %s, %v", registry, text, err)
 		}
+	}
+}
+
+// TestJobTells: whatever a job was about and wherever it ended, its outputs and its summary
+// say so by the app's name; a deployment is told of deploys alone.
+func TestJobTells(t *testing.T) {
+	const broken, static = "no colon\n", "build {\n  builder = \"static\"\n  static {\n    base = \"scratch\"\n    dir  = \".\"\n  }\n}\n"
+	for name, test := range map[string]struct {
+		procfile        string
+		inputs          []string
+		exit            int
+		outputs, absent []string
+		summary         []string
+	}{
+		"a deploy":           {"web: x $PORT\n", nil, 69, []string{"error_code=unreachable", `"payload":{"app":"shop"}`, `"state":"failure"`}, nil, []string{"<code>shop</code>: failed", "exit 69"}},
+		"named by dokku.hcl": {"web: x $PORT\n", []string{"INPUT_GIT_REMOTE_URL", "", "INPUT_HOST", "dokku@127.0.0.1:1"}, 69, []string{`"payload":{"app":"written"}`}, nil, []string{"<code>written</code>: failed"}},
+		"a plan":             {"web: x $PORT\n", []string{"INPUT_PLAN_ONLY", "true"}, 69, []string{"error_code=unreachable"}, []string{"payload"}, []string{"<code>shop</code>: failed"}},
+		"a check":            {broken, []string{"INPUT_COMMAND", "check"}, 65, []string{"error_code=invalid_manifest"}, []string{"payload"}, []string{"<code>shop</code>: failed", "Procfile:1"}},
+		"a dry review": {"web: x $PORT\n", []string{"INPUT_COMMAND", "review-apps:create", "INPUT_DRY_RUN", "true", "INPUT_CI_BRANCH_NAME", "topic"}, 0, []string{"review_app_name=review-shop-topic"}, []string{"payload"},
+			[]string{"<code>review-shop-topic</code>: skipped", "nothing is made or deployed", "of shop", "processes web"}},
+		"a review":     {"web: x $PORT\n", []string{"INPUT_COMMAND", "review-apps:create", "INPUT_CI_BRANCH_NAME", "topic"}, 69, []string{`"payload":{"app":"review-shop-topic"}`, `"transient_environment":true`}, nil, []string{"<code>review-shop-topic</code>: failed"}},
+		"a broken one": {broken, []string{"INPUT_COMMAND", "review-apps:create", "INPUT_CI_BRANCH_NAME", "topic"}, 65, []string{"error_code=invalid_manifest"}, []string{"payload"}, []string{"Procfile:1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forget(t)
+			dir, temp := t.TempDir(), t.TempDir()
+			for file, text := range map[string]string{filepath.Join(dir, "Procfile"): test.procfile, filepath.Join(dir, "dokku.hcl"): "app = \"written\"\n" + static} {
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			outputs, summary := filepath.Join(temp, "outputs"), filepath.Join(temp, "summary")
+			inputs := append([]string{"INPUT_GIT_REMOTE_URL", "ssh://dokku@127.0.0.1:1/shop", "GITHUB_ACTIONS", "true", "GITHUB_SHA", strings.Repeat("ab", 20), "GITHUB_OUTPUT", outputs, "GITHUB_STEP_SUMMARY", summary, "RUNNER_TEMP", temp}, test.inputs...)
+			for i := 0; i < len(inputs); i += 2 {
+				t.Setenv(inputs[i], inputs[i+1])
+			}
+			dotenv := filepath.Join(temp, "dotenv")
+			got := at(t, dir, "ci", "--outputs", dotenv)
+			lines, _ := os.ReadFile(dotenv)
+			if name := "\nDOKKU_PUSH_REVIEW_APP_NAME=review-shop-topic\n"; strings.Contains(string(lines), name) != strings.Contains(strings.Join(test.summary, ""), "review-shop-topic") {
+				t.Errorf("the dotenv report is\n%s", lines)
+			}
+			text, _ := os.ReadFile(outputs)
+			page, _ := os.ReadFile(summary)
+			values := regexp.MustCompile(`(?m)^(\w+)<<.*\n(.*)\n.*\n`).ReplaceAllString(string(text), "$1=$2\n")
+			if got.exit != test.exit {
+				t.Errorf("exit %d: %+v", got.exit, got)
+			}
+			for _, want := range test.outputs {
+				if !strings.Contains(values, want) {
+					t.Errorf("the outputs do not say %q:\n%s", want, values)
+				}
+			}
+			for _, not := range test.absent {
+				if strings.Contains(values, not) {
+					t.Errorf("the outputs say %q:\n%s", not, values)
+				}
+			}
+			for _, want := range test.summary {
+				if !strings.Contains(string(page), want) {
+					t.Errorf("the summary does not say %q:\n%s", want, page)
+				}
+			}
+		})
 	}
 }
 

@@ -100,7 +100,10 @@ func (c *client) reviewUp(ctx context.Context, parent string, app *manifest.App)
 	for _, key := range app.Review.Inherit {
 		words = append(words, "--inherit="+key)
 	}
-	if err := c.withHost(ctx, app, func(connection *push.Connection) error { return c.reviewCommand(ctx, connection, words...) }); err != nil {
+	if err := c.withHost(ctx, app, func(connection *push.Connection) error {
+		_, err := c.reviewCommand(ctx, connection, words...)
+		return err
+	}); err != nil {
 		return err
 	}
 	c.options.Review = name
@@ -114,9 +117,11 @@ func (c *client) reviewUp(ctx context.Context, parent string, app *manifest.App)
 // reviewPlan looks at the project's files, and says what the review app would be.
 func (c *client) reviewPlan(parent, name string, app *manifest.App) error {
 	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	var said []string
 	row := func(key, value string) {
 		if value != "" {
 			fmt.Fprintf(table, "%s:\t%s\n", key, value)
+			said = append(said, key+" "+value)
 		}
 	}
 	row("review app", name)
@@ -128,13 +133,23 @@ func (c *client) reviewPlan(parent, name string, app *manifest.App) error {
 	row("builder", app.Build.Builder)
 	processes := slices.Clone(app.Procfile.Scaled())
 	row("processes", strings.Join(processes, ", "))
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	c.skipped("nothing is made or deployed; it would be: " + strings.Join(said, "; "))
+	return nil
+}
+
+// skipped says why nothing was done, for those who read what became of it.
+func (c *client) skipped(why string) {
+	c.options.Report(api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: "skipped", Text: why}})
 }
 
 // reviewDown removes the review app; one that is not there is no failure.
 func (c *client) reviewDown(ctx context.Context, parent string, app *manifest.App) error {
 	if ci.Forked(c.options.Getenv) { // a branch of the same name may have one here
 		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: "this pull request comes from a fork, which has no review app: there is nothing to remove"})
+		c.skipped("a fork has no review app")
 		return nil
 	}
 	name, _, err := c.naming().Of(parent, c.options.Getenv)
@@ -143,8 +158,11 @@ func (c *client) reviewDown(ctx context.Context, parent string, app *manifest.Ap
 	}
 	c.job.Review = name
 	return c.withHost(ctx, app, func(connection *push.Connection) error {
-		err := c.reviewCommand(ctx, connection, "review:destroy", name, "--parent="+parent)
-		c.pull.down = err == nil
+		said, err := c.reviewCommand(ctx, connection, "review:destroy", name, "--parent="+parent)
+		if c.pull.down = err == nil; c.pull.down {
+			removed := !strings.Contains(said, "There is no review app")
+			c.options.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &api.Verdict{OK: true, Changed: removed}})
+		}
 		return err
 	})
 }
@@ -176,22 +194,22 @@ func (c *client) withHost(ctx context.Context, app *manifest.App, do func(*push.
 }
 
 // reviewCommand runs one of the host's commands; what it says are events.
-func (c *client) reviewCommand(ctx context.Context, connection *push.Connection, words ...string) error {
-	var said, problem strings.Builder
-	exit, err := connection.Conn.Run(ctx, words, nil, &said, &problem, remote.RunOptions{})
-	for line := range strings.Lines(said.String()) {
+func (c *client) reviewCommand(ctx context.Context, connection *push.Connection, words ...string) (said string, err error) {
+	var answer, problem strings.Builder
+	exit, err := connection.Conn.Run(ctx, words, nil, &answer, &problem, remote.RunOptions{})
+	for line := range strings.Lines(answer.String()) {
 		c.options.Report(api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: words[0], Text: strings.TrimRight(line, "\r\n")}})
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	if exit != 0 {
-		return hostSaid(exit, problem.String())
+		return "", hostSaid(exit, problem.String())
 	}
 	for line := range strings.Lines(problem.String()) {
 		c.options.Report(api.Event{Type: api.EventWarning, Time: time.Now(), Warning: strings.TrimLeft(strings.TrimSpace(line), "! ")})
 	}
-	return nil
+	return answer.String(), nil
 }
 
 // hostSaid is the host's refusal in its own words, with the exit code that it had.

@@ -109,13 +109,16 @@ func (c *client) finish(err error) error {
 	if len(accounts) == 0 {
 		return err
 	}
+	if len(accounts) == 1 && accounts[0].App == "" { // what failed before the host was asked has not said it
+		accounts[0].App = c.about()
+	}
 	var problems []error
 	values := report.Values(accounts)
 	if c.story.result != "" {
 		problems = append(problems, report.WriteResult(c.story.result, accounts))
 	}
 	if c.story.outputs != "" {
-		problems = append(problems, report.WriteDotenv(c.story.outputs, values))
+		problems = append(problems, report.WriteDotenv(c.story.outputs, append(slices.Clone(values), report.Value{Name: "review_app_name", Text: c.job.Review})))
 	}
 	if c.story.github != nil {
 		if path, _ := c.options.Getenv("GITHUB_OUTPUT"); path != "" {
@@ -136,7 +139,31 @@ func (c *client) finish(err error) error {
 func (c *client) deployed() report.Deployed {
 	source := push.SourceOf(c.options.Dir, c.options.Getenv)
 	return report.Deployed{Ref: firstText(c.job.Commit, firstText(ci.Head(c.options.Getenv), source.Revision)), LogURL: source.RunURL,
-		Environment: c.options.Environment, Review: c.job.Review, Removed: c.pull.down}
+		Environment: c.options.Environment, Review: c.job.Review, Removed: c.pull.down, Planned: c.planning()}
+}
+
+// planning tells that nothing was to be deployed, whatever came of it.
+func (c *client) planning() bool {
+	return c.dryRun || c.command.name == "plan" || c.command.name == "ci" && (c.job.Forked || c.job.Command == ci.Plan || c.job.Command == ci.Check)
+}
+
+// about is the app that a push or plan was about; empty: it is not known.
+func (c *client) about() string {
+	reviewing := c.command.name == "review" || c.command.name == "ci" && (c.job.Command == ci.ReviewCreate || c.job.Command == ci.ReviewDestroy)
+	switch {
+	case reviewing || c.job.Review != "":
+		return c.job.Review // never the app that it is of
+	case c.several() || !slices.Contains([]string{"push", "plan", "ci"}, c.command.name):
+		return ""
+	case c.options.App != "":
+		return c.options.App
+	}
+	o := quiet(c.options)
+	o.Dir = c.folder()
+	if project, err := push.Load(o); err == nil {
+		return project.Name
+	}
+	return ""
 }
 
 // given are the outputs that only the command line knows: where files are.

@@ -64,8 +64,8 @@ func TestActionFork(t *testing.T) {
 				t.Errorf("%s, %s does not say %q:\n%s\n%s", test.event, test.command, want, out.log, out.summary)
 			}
 		}
-		if command := strings.HasPrefix(test.command, "deploy"); command && !strings.Contains(out.summary, "this pull request comes from a fork") {
-			t.Errorf("%s: the summary does not say why:\n%s", test.event, out.summary)
+		if !strings.Contains(out.summary, "this pull request comes from a fork") {
+			t.Errorf("%s, %s: the summary does not say why:\n%s", test.event, test.command, out.summary)
 		}
 		for _, not := range append(test.lacks, canary) {
 			if strings.Contains(out.log+out.summary, not) {

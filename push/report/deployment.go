@@ -45,6 +45,7 @@ type Deployed struct {
 	Environment string // the environment block of dokku.hcl; empty: none
 	Review      string // name of the review app, where it is one
 	Removed     bool   // the review app was removed
+	Planned     bool   // nothing was to be deployed: a plan, a fork's pull request
 }
 
 // mostDescription is how long GitHub lets a description be, in characters.
@@ -70,7 +71,7 @@ func DeploymentValues(accounts []Account, at Deployed) []Value {
 		status.State, status.Description = "inactive", shortened(at.Review+" is removed")
 		values[2].Text = object(status)
 		return values
-	case v == nil || at.Removed || at.Ref == "" || a.App == "" || v.OK && v.Release == 0:
+	case v == nil || at.Planned || at.Removed || at.Ref == "" || a.App == "" || v.OK && v.Release == 0:
 		return values
 	case v.OK:
 		status.State, status.AutoInactive = "success", true

@@ -19,7 +19,8 @@ func TestDeployments(t *testing.T) {
 	same.Changed, hook.Error = false, &api.Error{Code: api.HookFailed, Message: "post-deploy"}
 	undone := []AccountStep{{Name: "start", Status: api.StepUndone}}
 	at := Deployed{Ref: "abcd", LogURL: "https://github.com/team/shop/actions/runs/7"}
-	review, staging, removed := at, at, at
+	review, staging, removed, planned := at, at, at, at
+	planned.Planned = true
 	review.Review, staging.Environment, removed.Review, removed.Removed = "review-shop-x", "staging", "review-shop-x", true
 	const head = `{"ref":"abcd","task":"deploy","environment":"production","description":"dokku-push: shop","transient_environment":false,"production_environment":true,"auto_merge":false,"required_contexts":[],`
 	const log = `"log_url":"https://github.com/team/shop/actions/runs/7","auto_inactive":`
@@ -39,10 +40,11 @@ func TestDeployments(t *testing.T) {
 			`{"state":"failure","description":"unhealthy, undone: web.1 exited with 7","environment":"staging",` + log + `false}`},
 		"a review app": {Account{Verdict: &live}, review, "review-shop-x", strings.NewReplacer(`"production",`, `"review-shop-x",`, `production_environment":true`, `production_environment":false`, `transient_environment":false`, `transient_environment":true`).Replace(head) +
 			`"payload":{"app":"shop","version":"v42","image_digest":"sha256:ab"}}`, `{"state":"success","description":"v42 is live","environment":"review-shop-x","environment_url":"https://shop.example.com",` + log + `true}`},
-		"removed":   {Account{}, removed, "review-shop-x", "", `{"state":"inactive","description":"review-shop-x is removed","environment":"review-shop-x",` + log + `false}`},
-		"a plan":    {Account{Plan: &api.Plan{App: "shop"}}, at, "production", "", ""},
-		"no commit": {Account{Verdict: &live}, Deployed{}, "production", "", ""},
-		"a build":   {Account{Verdict: &api.Verdict{OK: true, Built: "sha256:ab"}}, at, "production", "", ""},
+		"removed":       {Account{}, removed, "review-shop-x", "", `{"state":"inactive","description":"review-shop-x is removed","environment":"review-shop-x",` + log + `false}`},
+		"a plan":        {Account{Plan: &api.Plan{App: "shop"}}, at, "production", "", ""},
+		"a failed plan": {Account{Verdict: &sick}, planned, "production", "", ""},
+		"no commit":     {Account{Verdict: &live}, Deployed{}, "production", "", ""},
+		"a build":       {Account{Verdict: &api.Verdict{OK: true, Built: "sha256:ab"}}, at, "production", "", ""},
 	} {
 		test.account.App = "shop"
 		got := DeploymentValues([]Account{test.account}, test.at)

@@ -80,7 +80,7 @@ func before(app, text string) string {
 	if app == "" {
 		return text
 	}
-	return app + " | " + text
+	return app + " | " + strings.ReplaceAll(text, "\n", "\n"+app+" | ")
 }
 
 // placed is how a diagnostic says where it is.

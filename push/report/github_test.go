@@ -242,3 +242,28 @@ func TestInertIsByLines(t *testing.T) {
 		}
 	}
 }
+
+// TestGitHubSeveral: of several apps every line says whose it is, those of a plan too; a group
+// that belongs to no step is called by what is in it.
+func TestGitHubSeveral(t *testing.T) {
+	var log bytes.Buffer
+	github := NewGitHub(&log, "/w", "/w")
+	github.Event(api.Event{App: "shop", Output: &api.Output{Source: "review", Text: "x"}})
+	github.Event(api.Event{App: "shop", Plan: &api.Plan{App: "shop", Next: 1, Changes: []api.PlanChange{{Kind: "app", Name: "shop", Action: api.Add}}, Warnings: []string{"w"}}})
+	github.Close()
+	said := log.String()
+	_, plan, _ := strings.Cut(said, "::endgroup::\n")
+	if strings.Count(plan, "\n") != 3 || strings.Count(plan, "shop | ") != 3 || !strings.HasPrefix(said, "::group::output\n") {
+		t.Errorf("it says\n%s", said)
+	}
+}
+
+// TestSummaryWithoutRelease: what was removed is not live, and what was not done says why.
+func TestSummaryWithoutRelease(t *testing.T) {
+	page := Summary([]Account{{App: "gone", Verdict: &api.Verdict{OK: true, Changed: true}}, {App: "fork", Skipped: "it is a fork's"}}, maxSummary)
+	for _, want := range []string{"<code>gone</code>: done\n", "<code>fork</code>: skipped\n", "it is a fork's"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the summary does not say %q:\n%s", want, page)
+		}
+	}
+}

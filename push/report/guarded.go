@@ -41,7 +41,10 @@ func (g *guarded) foreign(title, text string) {
 			return // without a word that nobody knows nothing foreign is shown
 		}
 		g.token = word
-		fmt.Fprintf(g.out, "::group::%s\n::stop-commands::%s\n", data(Legible(firstText(title, "Output")+": output")), word)
+		if title != "" {
+			title += ": "
+		}
+		fmt.Fprintf(g.out, "::group::%s\n::stop-commands::%s\n", data(Legible(title+"output")), word)
 	}
 	if len(text) > longest {
 		end := longest

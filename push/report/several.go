@@ -152,10 +152,10 @@ func verdictWords(v api.Verdict) (state, note string) {
 		return "failed", first
 	case v.Error != nil:
 		return "live", "but: " + first
-	case v.Changed:
-		return "live", strings.Join(v.URLs, " ")
 	case v.Release == 0:
 		return "done", v.Built
+	case v.Changed:
+		return "live", strings.Join(v.URLs, " ")
 	}
 	return "unchanged", strings.Join(v.URLs, " ")
 }

@@ -35,7 +35,7 @@ func Summary(accounts []Account, room int) string {
 		return ""
 	}
 	for _, account := range accounts {
-		if account.Plan == nil && account.Verdict == nil && len(account.Steps) == 0 {
+		if account.Plan == nil && account.Verdict == nil && len(account.Steps) == 0 && account.Skipped == "" {
 			continue
 		}
 		account.write(page)
@@ -51,7 +51,7 @@ func (a *Account) write(p *sheet) {
 	case a.Skipped != "":
 		state, note = "skipped", a.Skipped
 	}
-	mark := map[string]string{"failed": "❌", "planned": "📋"}[state]
+	mark := map[string]string{"failed": "❌", "planned": "📋", "skipped": "⏭️"}[state]
 	p.text(fmt.Sprintf("\n## %s %s: %s\n\n", firstText(mark, "✅"), code(firstText(a.App, "the push")), state))
 	a.table(p)
 	a.failure(p)
@@ -98,8 +98,8 @@ func (a *Account) table(p *sheet) {
 			row("Sent", fmt.Sprintf("%d bytes", v.Sent))
 		}
 	}
-	if took := a.last.Sub(a.begun); took > 0 {
-		row("Took", took.Round(time.Millisecond).String())
+	if took := a.last.Sub(a.begun).Round(time.Millisecond); took > 0 {
+		row("Took", took.String())
 	}
 	row("Request", coded(a.Request))
 	p.text("| | |\n|---|---|\n")
