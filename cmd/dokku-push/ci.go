@@ -207,6 +207,15 @@ func (c *client) ci(ctx context.Context) error {
 	if job.Timeout > 0 {
 		timed, cancel := context.WithTimeoutCause(ctx, job.Timeout, errTimeout)
 		defer cancel()
+		tell := c.options.Report
+		c.options.Report = func(event api.Event) { // outputs and summary say what the exit code does
+			if v := event.Verdict; v != nil && v.Error != nil {
+				told := *v
+				told.Error = api.AsError(c.late(timed, v.Error))
+				event.Verdict = &told
+			}
+			tell(event)
+		}
 		return c.late(timed, c.work(timed, job))
 	}
 	return c.work(ctx, job)
@@ -325,6 +334,9 @@ func (c *client) checkJob() error {
 // late says that the job's own time was up.
 func (c *client) late(ctx context.Context, err error) error {
 	if err == nil || !errors.Is(context.Cause(ctx), errTimeout) {
+		return err
+	}
+	if code := api.AsError(err).Code; code == api.UndoFailed || code == api.HookFailed { // a second try mends neither
 		return err
 	}
 	return api.Errorf(api.Locked, "deploy", "not done in %s: %w", c.job.Timeout, err).WithHint("dokku-push status tells what became of it; give it more time with the input timeout")

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/push/ci"
@@ -154,6 +156,22 @@ func TestJobTells(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLate: what was not done in the job's own time may be tried again, but for what needs a
+// person, or is live.
+func TestLate(t *testing.T) {
+	c := &client{job: ci.Job{Timeout: time.Second}}
+	over, cancel := context.WithCancelCause(t.Context())
+	cancel(errTimeout)
+	for code, want := range map[api.Code]int{api.Cancelled: 75, api.Unclassified: 75, api.UndoFailed: 29, api.HookFailed: 26} {
+		if got := api.Exit(c.late(over, &api.Error{Code: code, Message: "m"})); got != want {
+			t.Errorf("%s when the time is up: exit %d, want %d", code, got, want)
+		}
+		if got := c.late(t.Context(), &api.Error{Code: code}); api.AsError(got).Code != code {
+			t.Errorf("%s in time is %v", code, got)
+		}
 	}
 }
 

@@ -222,8 +222,8 @@ func TestActionTimeout(t *testing.T) {
 	j := newJob(t, h, dir, app)
 	j.inputs["timeout"] = "2"
 	out := j.run(t)
-	if out.exit != 75 || out.outputs["version"] != "" || !strings.Contains(out.log, "not done in 2s") {
-		t.Errorf("exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
+	if out.exit != 75 || out.outputs["version"] != "" || out.outputs["error_code"] != "locked" || !strings.Contains(out.log, "not done in 2s") || !strings.Contains(out.summary, "(exit 75)") {
+		t.Errorf("exit %d, outputs %v\n%s\n%s", out.exit, out.outputs, out.log, out.summary)
 	}
 	if after := status(t, h, dir, app); after.Current != 0 || after.Lock != nil || after.Unfinished != "" {
 		t.Errorf("something is left of it: %+v\n%s", after, out.log)
