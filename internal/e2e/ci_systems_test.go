@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -135,6 +136,66 @@ func gitlab(t *testing.T) example {
 		return "set -e\n" + strings.Join(slices.Concat(base.BeforeScript, words), "\n")
 	}
 	return example{name: "gitlab", scripts: []string{script(deploy.Script)}, env: texts(base.Variables), review: []string{script(review.Script), script(stop.Script)}}
+}
+
+// TestGitLabInclude: what people copy includes the component by a name that GitLab finds, of
+// the version that it installs, with no input that it lacks and each that it wants.
+func TestGitLabInclude(t *testing.T) {
+	var example struct {
+		Include []struct {
+			Remote string
+			Inputs map[string]string
+		}
+	}
+	read(t, "examples/ci/gitlab-ci.yml", &example)
+	text, err := os.ReadFile(filepath.Join(testkit.Root(t), ".gitlab", "dokku-push.yml"))
+	if err != nil || len(example.Include) != 1 {
+		t.Fatalf("%v, %+v", err, example)
+	}
+	var head struct {
+		Spec struct {
+			Inputs map[string]struct{ Default *string }
+		}
+	}
+	header, _, _ := strings.Cut(string(text), "\n---\n")
+	if err := yaml.Unmarshal([]byte(header), &head); err != nil {
+		t.Fatal(err)
+	}
+	one, inputs := example.Include[0], head.Spec.Inputs
+	if want := "https://raw.githubusercontent.com/dokku-push/dokku-push/" + *inputs["version"].Default + "/.gitlab/dokku-push.yml"; one.Remote != want || !strings.Contains(string(text), want) {
+		t.Errorf("%s is included, want %s", one.Remote, want)
+	}
+	for name, input := range inputs {
+		if _, said := one.Inputs[name]; !said && input.Default == nil {
+			t.Errorf("the input %s is not said", name)
+		}
+	}
+	for name := range one.Inputs {
+		if _, known := inputs[name]; !known {
+			t.Errorf("there is no input %s", name)
+		}
+	}
+	var action actionFile
+	read(t, "action.yml", &action)
+	version := action.Inputs["version"].Default // which the release workflow compares with its tag
+	if *inputs["version"].Default != version {
+		t.Errorf("the component installs %s, and the action %s", *inputs["version"].Default, version)
+	}
+	files, err := filepath.Glob(filepath.Join(testkit.Root(t), "examples", "ci", "*"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range regexp.MustCompile(`dokku-push(?:@|/|/releases/download/)(v\d+\.\d+\.\d+)`).FindAllStringSubmatch(string(text), -1) {
+			if named[1] != version {
+				t.Errorf("%s names %s, and the action installs %s", file, named[1], version)
+			}
+		}
+	}
 }
 
 // TestCISystems: what the examples for the other CI systems say deploys, by the names that
