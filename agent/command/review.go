@@ -156,7 +156,13 @@ func reviewDestroy(ctx context.Context, call *Call) error {
 	} else if err != nil {
 		return err
 	}
-	call.say("Destroying review app %s", app)
+	reviews, err := call.Host.Reviews(parent)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(reviews, func(one agent.Review) bool { return one.Name == app }) { // what is none is refused below
+		call.say("Destroying review app %s", app)
+	}
 	_, err = call.Host.RemoveReview(agent.WithStreams(ctx, agent.Streams{Out: call.Out, Err: call.Err}), app, parent, call.By)
 	return err
 }

@@ -58,8 +58,8 @@ func TestReviewCommands(t *testing.T) {
 	}
 	prints(t, h, "review:gc", "")
 	prints(t, h, "review:gc --dry-run", "REVIEW APP  APP  BRANCH  EXPIRES  DOMAIN\n")
-	if _, _, err := do(t, Call{Host: h}, "review:destroy shop"); err == nil || !h.Settings.Has("shop") {
-		t.Errorf("review:destroy of an app: %v", err)
+	if out, _, err := do(t, Call{Host: h}, "review:destroy shop"); err == nil || out != "" || !h.Settings.Has("shop") {
+		t.Errorf("review:destroy of an app: %v, %q", err, out)
 	}
 	prints(t, h, "review:destroy none", "-----> There is no review app none\n")
 }

@@ -140,8 +140,11 @@ func (c *client) reviewPlan(parent, name string, app *manifest.App) error {
 	return nil
 }
 
-// skipped says why nothing was done, for those who read what became of it.
+// skipped says why nothing was done, for those who read in CI what became of it.
 func (c *client) skipped(why string) {
+	if !c.inCI() {
+		return
+	}
 	c.options.Report(api.Event{Type: api.EventOutput, Time: time.Now(), Output: &api.Output{Source: "skipped", Text: why}})
 }
 
@@ -176,6 +179,9 @@ func (c *client) reviewGC(ctx context.Context, parent string, app *manifest.App)
 }
 
 func (c *client) reviewList(ctx context.Context, parent string, app *manifest.App) error {
+	if !slices.Contains([]string{"", "text", "json"}, c.pull.format) {
+		return api.Errorf(api.Usage, "", "--format is text or json, not %q", c.pull.format)
+	}
 	return c.reviewAnswer(ctx, app, "review:list", parent, "--format="+firstText(c.pull.format, "text"))
 }
 
@@ -214,11 +220,15 @@ func (c *client) reviewCommand(ctx context.Context, connection *push.Connection,
 
 // hostSaid is the host's refusal in its own words, with the exit code that it had.
 func hostSaid(exit int, text string) error {
+	const absent = 20 // as Dokku says that there is no such app; ours would be a build that failed
 	code := api.Precondition
 	for _, row := range api.ExitCodes() {
 		if row.Exit == exit && row.Code != "" && exit != 1 { // which Dokku's commands say of everything
 			code = row.Code
 		}
+	}
+	if exit == absent {
+		code = api.NotFound
 	}
 	var lines []string
 	for line := range strings.Lines(text) {

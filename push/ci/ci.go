@@ -82,6 +82,9 @@ func Read(getenv func(string) (string, bool)) (Job, error) {
 		Sign: in.text("sign"), EventLog: in.text("json_log"), Since: in.text("changed_since"), LockWait: in.duration("lock_wait"), Timeout: in.duration("timeout"),
 		Strict: in.truth("strict"), Trace: in.truth("trace"), All: in.truth("all"), AcceptNew: in.truth("trust_on_first_use"), OIDC: in.truth("oidc"), Audience: in.text("oidc_audience"),
 		Passphrase: redact.Secret(in.raw("ssh_passphrase"))}
+	if debug, _ := getenv("RUNNER_DEBUG"); debug == "1" { // somebody has started the job again to see more
+		job.Trace = true
+	}
 	if job.Sign == "false" {
 		job.Sign = ""
 	}

@@ -73,7 +73,10 @@ func TestOurs(t *testing.T) {
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if job, err := reading("COMMAND", "make test", "TRACE", "yes"); err != nil || job.Command != Deploy {
+	if job, err := reading("RUNNER_DEBUG", "1"); err != nil || !job.Trace {
+		t.Errorf("with GitHub's debug logging: %+v, %v", job, err)
+	}
+	if job, err := reading("COMMAND", "make test", "TRACE", "yes"); err != nil || job.Command != Deploy || job.Trace {
 		t.Errorf("variables of others: %+v, %v", job, err)
 	}
 }
