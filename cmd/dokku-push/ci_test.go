@@ -159,6 +159,17 @@ func TestJobTells(t *testing.T) {
 	}
 }
 
+// TestNowhereToWrite: where the result cannot be written nothing is begun.
+func TestNowhereToWrite(t *testing.T) {
+	forget(t)
+	for _, flag := range []string{"--result", "--outputs", "--event-log"} {
+		got := at(t, t.TempDir(), "push", "--app", "shop", "--host", "dokku@127.0.0.1:1", flag, "/nonexistent/file")
+		if got.exit != 64 || strings.Contains(got.err, "Connect to") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+}
+
 // TestLate: what was not done in the job's own time may be tried again, but for what needs a
 // person, or is live.
 func TestLate(t *testing.T) {

@@ -73,6 +73,11 @@ func (c *client) begin() error {
 		c.story.github.Mask(values...)
 		c.err = c.story.github // what else is written there steers no runner either
 	}
+	for _, path := range []string{c.story.result, c.story.outputs} { // rather now than after a deploy
+		if info, err := os.Stat(filepath.Dir(path)); path != "" && (err != nil || !info.IsDir()) {
+			return api.Errorf(api.Usage, "write what became of it", "there is no folder %s", filepath.Dir(path))
+		}
+	}
 	if c.story.log != "" {
 		file, err := os.OpenFile(c.story.log, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 		if err != nil {
