@@ -42,7 +42,7 @@ func (c *client) check() error {
 	}
 	for _, paragraph := range understood {
 		if format != "json" {
-			fmt.Fprintln(c.out, report.Legible(paragraph))
+			fmt.Fprintln(c.answer(), report.Legible(paragraph))
 		}
 	}
 	return nil

@@ -170,6 +170,32 @@ func TestNowhereToWrite(t *testing.T) {
 	}
 }
 
+// TestAnswersSteerNoRunner: what a project says of itself in an answer is no command to
+// GitHub's runner, and as JSON it stays as it is.
+func TestAnswersSteerNoRunner(t *testing.T) {
+	forget(t)
+	t.Setenv("GITHUB_ACTIONS", "true")
+	dir, odd := t.TempDir(), "##[error]x"
+	for name, text := range map[string]string{"dokku.hcl": "build {\n  dir = \"" + odd + "\"\n}\nconfig {\n  LEVEL = \"" + odd + "\"\n}\n", odd + "/Procfile": "web: x $PORT\n", odd + "/Dockerfile": "FROM scratch\n"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"ci"}, {"check"}, {"config", "explain", "config.LEVEL"}} {
+		t.Setenv("INPUT_COMMAND", "check")
+		got := at(t, dir, append(args, "--app", "shop")...)
+		if got.exit != 0 || strings.Contains(got.out, "##[") || !strings.Contains(got.out, "# #[error]x") {
+			t.Errorf("%q: %+v", args, got)
+		}
+	}
+	if got := at(t, dir, "config", "explain", "config.LEVEL", "--app", "shop", "--log-format", "json"); !strings.Contains(got.out, odd) {
+		t.Errorf("as JSON: %+v", got)
+	}
+}
+
 // TestLate: what was not done in the job's own time may be tried again, but for what needs a
 // person, or is live.
 func TestLate(t *testing.T) {

@@ -64,9 +64,10 @@ func (c *client) status(ctx context.Context) error {
 
 // printStatus tells people of an app.
 func (c *client) printStatus(state api.AppState) {
-	fmt.Fprintf(c.out, "app:       %s\n", state.App)
+	out := c.answer()
+	fmt.Fprintf(out, "app:       %s\n", state.App)
 	if state.Current != 0 {
-		fmt.Fprintf(c.out, "release:   v%d\n", state.Current)
+		fmt.Fprintf(out, "release:   v%d\n", state.Current)
 	}
 	for _, release := range state.Releases {
 		if release.Version == state.Current {
@@ -74,16 +75,16 @@ func (c *client) printStatus(state api.AppState) {
 		}
 	}
 	for _, url := range state.URLs {
-		fmt.Fprintf(c.out, "url:       %s\n", url)
+		fmt.Fprintf(out, "url:       %s\n", url)
 	}
 	for _, one := range state.Containers {
-		fmt.Fprintf(c.out, "container: %-20s %-10s %s\n", one.Name, one.Status, short(one.Image))
+		fmt.Fprintf(out, "container: %-20s %-10s %s\n", one.Name, one.Status, short(one.Image))
 	}
 	if state.Lock != nil {
-		fmt.Fprintf(c.out, "lock:      held by %s\n", state.Lock)
+		fmt.Fprintf(out, "lock:      held by %s\n", state.Lock)
 	}
 	if last := state.Last; last != nil {
-		fmt.Fprintf(c.out, "last:      request %s of %s: %s\n", last.Request, last.Started.Format(time.RFC3339), outcome(last.Verdict))
+		fmt.Fprintf(out, "last:      request %s of %s: %s\n", last.Request, last.Started.Format(time.RFC3339), outcome(last.Verdict))
 	}
 }
 
@@ -120,7 +121,7 @@ func (c *client) releases(ctx context.Context) error {
 
 // printReleases tells people of an app's releases.
 func (c *client) printReleases(state api.AppState) error {
-	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(c.answer(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RELEASE\tKIND\tIMAGE\tREVISION\tBY\tWHEN\tTOOK\tSIGNED BY")
 	for _, r := range state.Releases {
 		mark := ""
@@ -155,13 +156,14 @@ func (c *client) printReleases(state api.AppState) error {
 
 // printHooks tells of a release's hooks that did not go well, a line each.
 func (c *client) printHooks(before string, r api.Release) {
+	out := c.answer()
 	for _, hook := range r.Hooks {
 		if hook.Error != "" {
-			fmt.Fprintf(c.out, "%shook %s failed: %s\n", before, hook.Name, hook.Error)
+			fmt.Fprintf(out, "%shook %s failed: %s\n", before, hook.Name, hook.Error)
 		}
 	}
 	if r.HooksPending {
-		fmt.Fprintf(c.out, "%swhat runs after the deploy has not ended, or was cut off\n", before)
+		fmt.Fprintf(out, "%swhat runs after the deploy has not ended, or was cut off\n", before)
 	}
 }
 

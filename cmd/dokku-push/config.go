@@ -45,12 +45,13 @@ func (c *client) explain(app, key string, asJSON, several bool) error {
 	if asJSON {
 		return json.NewEncoder(c.out).Encode(explained)
 	}
+	out := c.answer()
 	if several {
-		fmt.Fprintf(c.out, "%s: ", app)
+		fmt.Fprintf(out, "%s: ", app)
 	}
-	fmt.Fprintf(c.out, "%s = %s\n  from %s\n", report.Legible(explained.Key), report.Legible(explained.Winner.Value), explained.Winner.Source)
+	fmt.Fprintf(out, "%s = %s\n  from %s\n", report.Legible(explained.Key), report.Legible(explained.Winner.Value), explained.Winner.Source)
 	for _, loser := range explained.Losers {
-		fmt.Fprintf(c.out, "  over %s: %s\n", loser.Source, report.Legible(loser.Value))
+		fmt.Fprintf(out, "  over %s: %s\n", loser.Source, report.Legible(loser.Value))
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func (c *client) printDiagnosis(diagnosis api.Diagnosis) error {
 		line := fmt.Sprintf("%-8s%s  %s: %s", f.Level, f.Code, api.HealthTitle(f.Code), f.Message)
 		fmt.Fprintln(&text, report.Legible(withHint(line, f.Hint)))
 	}
-	if _, err := fmt.Fprint(c.out, text.String()); err != nil {
+	if _, err := fmt.Fprint(c.answer(), text.String()); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.err, "%d failures, %d warnings\n", diagnosis.Count(api.HealthFailure), diagnosis.Count(api.HealthWarning))

@@ -52,7 +52,7 @@ func (c *client) printDrift(drift api.Drift) error {
 	default:
 		fmt.Fprintf(&text, "%s runs v%d as it was released\n", drift.App, drift.Release)
 	}
-	_, err := fmt.Fprint(c.out, text.String())
+	_, err := fmt.Fprint(c.answer(), text.String())
 	return err
 }
 

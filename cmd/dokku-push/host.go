@@ -77,7 +77,7 @@ func (c *client) hostAnswer(plan api.Plan, verdict api.Verdict) error {
 	case c.server.plan && (c.asJSON || c.logFormat == "json"):
 		return json.NewEncoder(c.out).Encode(plan)
 	case c.server.plan:
-		return report.Plan(c.out, plan)
+		return report.Plan(c.answer(), plan)
 	case c.logFormat == "json":
 		return nil // the events said it
 	case !verdict.Changed:

@@ -116,7 +116,7 @@ func (c *client) reviewUp(ctx context.Context, parent string, app *manifest.App)
 
 // reviewPlan looks at the project's files, and says what the review app would be.
 func (c *client) reviewPlan(parent, name string, app *manifest.App) error {
-	table := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(c.answer(), 0, 0, 2, ' ', 0)
 	var said []string
 	row := func(key, value string) {
 		if value != "" {
@@ -248,9 +248,13 @@ func hostSaid(exit int, text string) error {
 
 // reviewAnswer runs one of the host's commands whose output is the answer.
 func (c *client) reviewAnswer(ctx context.Context, app *manifest.App, words ...string) error {
+	out := c.answer()
+	if c.pull.format == "json" {
+		out = c.out
+	}
 	return c.withHost(ctx, app, func(connection *push.Connection) error {
 		var problem strings.Builder
-		exit, err := connection.Conn.Run(ctx, words, nil, c.out, &problem, remote.RunOptions{})
+		exit, err := connection.Conn.Run(ctx, words, nil, out, &problem, remote.RunOptions{})
 		if err == nil && exit != 0 {
 			err = hostSaid(exit, problem.String())
 		} else if err == nil && problem.Len() > 0 {
