@@ -120,6 +120,7 @@ func TestNaming(t *testing.T) {
 		{Naming{Name: "mine", Branch: "b", Number: "1"}, ask, "mine", "mine"}, {Naming{Branch: "b", Number: "1"}, ask, "review-shop-pr-1", "pr-1"}, {Naming{Branch: "b"}, ask, "review-shop-b", "b"},
 		{Naming{}, ask, "review-shop-head", "head"}, {Naming{}, variables([]string{"CI_MERGE_REQUEST_IID", "7"}), "review-shop-pr-7", "pr-7"},
 		{Naming{}, variables(nil), "", ""}, {Naming{Name: "shop"}, ask, "", ""}, {Naming{Name: "Bad Name"}, ask, "", ""}, {Naming{Branch: "-x"}, ask, "", ""}, {Naming{Branch: "a b"}, ask, "", ""}, {Naming{Number: "x"}, ask, "", ""},
+		{Naming{Branch: "refs/heads/b"}, ask, "review-shop-b", "b"}, {Naming{Branch: "refs/pull/12/merge"}, ask, "", ""}, {Naming{Branch: "refs/heads/"}, ask, "", ""}, {Naming{Branch: "a..b"}, ask, "", ""}, {Naming{Branch: "a@{b"}, ask, "", ""}, {Naming{Branch: "a\\b"}, ask, "", ""},
 	} {
 		name, of, err := test.naming.Of("shop", test.getenv)
 		if name != test.name || of != test.of || (err != nil) != (test.name == "") || err != nil && api.Exit(err) != 64 {

@@ -38,7 +38,8 @@ func (n Naming) Of(app string, getenv func(string) (string, bool)) (name, of str
 	default:
 		return "", "", api.Errorf(api.Usage, opName, "there is no branch to name it by").WithHint("use --branch, --pr or --name; in a CI job, review_app_name or ci_branch_name")
 	}
-	if strings.HasPrefix(of, "-") || len(of) > 255 || strings.ContainsFunc(of, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+	of = strings.TrimPrefix(of, "refs/heads/") // a branch in full, as GITHUB_REF has it
+	if noBranch(of) {
 		return "", "", api.Errorf(api.Usage, opName, "%q is no branch", of).WithHint("use --name")
 	}
 	if name == "" {
@@ -51,6 +52,13 @@ func (n Naming) Of(app string, getenv func(string) (string, bool)) (name, of str
 		return "", "", api.Errorf(api.Usage, opName, "it is called %s, as the app itself", name).WithHint("use another name")
 	}
 	return name, of, nil
+}
+
+// noBranch tells that git has no branch of a name, or that it is the name of something else:
+// a pull request's merge, which is another one with each push.
+func noBranch(name string) bool {
+	return name == "" || strings.HasPrefix(name, "-") || strings.HasPrefix(name, "refs/") || strings.Contains(name, "..") || strings.Contains(name, "@{") || strings.Contains(name, "\\") || len(name) > 255 ||
+		strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
 // longestName is how long the name of a review app may be: it is a label of its domain.
