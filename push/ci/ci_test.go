@@ -120,6 +120,10 @@ func TestNaming(t *testing.T) {
 		{Naming{Name: "mine", Branch: "b", Number: "1"}, ask, "mine", "mine"}, {Naming{Branch: "b", Number: "1"}, ask, "review-shop-pr-1", "pr-1"}, {Naming{Branch: "b"}, ask, "review-shop-b", "b"},
 		{Naming{}, ask, "review-shop-head", "head"}, {Naming{}, variables([]string{"CI_MERGE_REQUEST_IID", "7"}), "review-shop-pr-7", "pr-7"},
 		{Naming{}, variables(nil), "", ""}, {Naming{Name: "shop"}, ask, "", ""}, {Naming{Name: "Bad Name"}, ask, "", ""}, {Naming{Branch: "-x"}, ask, "", ""}, {Naming{Branch: "a b"}, ask, "", ""}, {Naming{Number: "x"}, ask, "", ""},
+		{Naming{}, variables([]string{"CI_COMMIT_SOURCE_BRANCH", "topic", "CI_COMMIT_BRANCH", "main", "CI_COMMIT_PULL_REQUEST", "7"}), "review-shop-topic", "topic"}, // Woodpecker
+		{Naming{}, variables([]string{"DRONE_SOURCE_BRANCH", "topic", "DRONE_COMMIT_BRANCH", "main"}), "review-shop-topic", "topic"},
+		{Naming{}, variables([]string{"TRAVIS_PULL_REQUEST_BRANCH", "topic", "TRAVIS_BRANCH", "main"}), "review-shop-topic", "topic"}, {Naming{}, variables([]string{"TRAVIS_BRANCH", "main"}), "review-shop-main", "main"},
+		{Naming{}, variables([]string{"SEMAPHORE_GIT_PR_BRANCH", "topic", "SEMAPHORE_GIT_BRANCH", "main"}), "review-shop-topic", "topic"},
 		{Naming{Branch: "refs/heads/b"}, ask, "review-shop-b", "b"}, {Naming{Branch: "refs/pull/12/merge"}, ask, "", ""}, {Naming{Branch: "refs/heads/"}, ask, "", ""}, {Naming{Branch: "a..b"}, ask, "", ""}, {Naming{Branch: "a@{b"}, ask, "", ""}, {Naming{Branch: "a\\b"}, ask, "", ""},
 	} {
 		name, of, err := test.naming.Of("shop", test.getenv)

@@ -85,11 +85,12 @@ func ReviewName(app, branch string) string {
 	return strings.TrimRight(name[:min(len(name), longestName-len(end))], "-.") + end
 }
 
-// branchNames are where CI systems tell the branch, nearest first. On GitHub a pull request's
-// own branch is meant, not the merge that nobody can name.
+// branchNames are where CI systems tell the branch, nearest first. A pull request's own branch
+// is meant: the others of these names are, in such a job, the branch that it is to go into
+// (Drone, Woodpecker, Travis, Semaphore), which all have in common, or a merge (GitHub).
 func branchNames() []string {
-	return []string{"CIRCLE_BRANCH", "CI_BRANCH", "DRONE_COMMIT_BRANCH", "GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME",
-		"SEMAPHORE_GIT_BRANCH", "TRAVIS_BRANCH", "CI_COMMIT_BRANCH"}
+	return []string{"GITHUB_HEAD_REF", "DRONE_SOURCE_BRANCH", "CI_COMMIT_SOURCE_BRANCH", "TRAVIS_PULL_REQUEST_BRANCH", "SEMAPHORE_GIT_PR_BRANCH",
+		"CIRCLE_BRANCH", "CI_BRANCH", "DRONE_COMMIT_BRANCH", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME", "SEMAPHORE_GIT_BRANCH", "TRAVIS_BRANCH", "CI_COMMIT_BRANCH"}
 }
 
 // Branch is the branch that CI's variables name; empty: none does.
