@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -184,8 +185,10 @@ func (c *client) do(ctx context.Context) error {
 	err := unread
 	if unread == nil {
 		err = c.command.do(c, ctx)
-	} else {
-		_ = c.noVerdict(unread)
+	}
+	_, told := errors.AsType[*exitError](err)
+	if c.command.name == "ci" && err != nil && !told && ctx.Err() == nil && !c.story.accounts.Failed() { // a job's outputs say so, wherever it ended
+		_ = c.noVerdict(err)
 	}
 	renderer.Close()
 	return c.finish(err)

@@ -65,6 +65,13 @@ func (a *Accounts) All() (all []Account) {
 	return all
 }
 
+// Failed tells that some app's verdict says why it failed, or what failed after it.
+func (a *Accounts) Failed() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.all, func(one *Account) bool { return one.problem() != nil })
+}
+
 // Took is how long it took from the first event to the last, of several apps the longest:
 // what duration_ms says.
 func (a *Accounts) Took() (longest time.Duration) {
