@@ -58,6 +58,12 @@ func (t *trust) readPin(text string) error {
 	return nil
 }
 
+// IsKnownHost tells a line of a known_hosts file, such as ssh-keyscan prints.
+func IsKnownHost(line string) bool {
+	_, _, _, _, _, err := ssh.ParseKnownHosts([]byte(line))
+	return err == nil
+}
+
 // judge is trust for one attempt to connect, with known_hosts as it is now.
 type judge struct {
 	*trust

@@ -13,11 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/redact"
 	"github.com/dokku-push/dokku-push/manifest"
+	"github.com/dokku-push/dokku-push/remote"
 )
 
 // The commands of a job.
@@ -172,7 +171,7 @@ func (j *Job) readHostKey(text string) error {
 		return nil
 	}
 	for i, line := range lines {
-		if _, _, _, _, _, err := ssh.ParseKnownHosts([]byte(line)); err != nil {
+		if !remote.IsKnownHost(line) {
 			return usage("ssh_host_key has %d lines, and line %d is none that ssh-keyscan prints", "write SHA256:… alone, one public key, or all that ssh-keyscan prints", len(lines), i+1)
 		}
 		j.KnownHosts += line + "\n"
