@@ -110,6 +110,7 @@ func TestJobTells(t *testing.T) {
 		"named by dokku.hcl": {"web: x $PORT\n", []string{"INPUT_GIT_REMOTE_URL", "", "INPUT_HOST", "dokku@127.0.0.1:1"}, 69, []string{`"payload":{"app":"written"}`}, nil, []string{"<code>written</code>: failed"}},
 		"a plan":             {"web: x $PORT\n", []string{"INPUT_PLAN_ONLY", "true"}, 69, []string{"error_code=unreachable"}, []string{"payload"}, []string{"<code>shop</code>: failed"}},
 		"a check":            {broken, []string{"INPUT_COMMAND", "check"}, 65, []string{"error_code=invalid_manifest"}, []string{"payload"}, []string{"<code>shop</code>: failed", "Procfile:1"}},
+		"logged as JSON":     {"web: x $PORT\n", []string{"DOKKU_LOG_FORMAT", "json"}, 69, []string{"error_code=unreachable"}, nil, []string{"<code>shop</code>: failed"}},
 		"of several":         {"web: x $PORT\n", []string{"INPUT_GIT_REMOTE_URL", "", "INPUT_CHANGED_SINCE", "nowhere"}, 64, []string{"error_code=usage"}, []string{"payload"}, []string{"in no git repository"}},
 		"a dry review": {"web: x $PORT\n", []string{"INPUT_COMMAND", "review-apps:create", "INPUT_DRY_RUN", "true", "INPUT_CI_BRANCH_NAME", "topic"}, 0, []string{"review_app_name=review-shop-topic"}, []string{"payload"},
 			[]string{"<code>review-shop-topic</code>: skipped", "nothing is made or deployed", "of shop", "processes web"}},

@@ -125,7 +125,7 @@ func (c *client) finish(err error) error {
 	if c.story.outputs != "" {
 		problems = append(problems, report.WriteDotenv(c.story.outputs, append(slices.Clone(values), report.Value{Name: "review_app_name", Text: c.job.Review})))
 	}
-	if c.story.github != nil {
+	if actions, _ := c.options.Getenv("GITHUB_ACTIONS"); c.story.github != nil || actions == "true" { // whatever form the log has
 		if path, _ := c.options.Getenv("GITHUB_OUTPUT"); path != "" {
 			deployed := report.DeploymentValues(accounts, c.deployed())
 			problems = append(problems, report.AppendGitHubOutputs(path, slices.Concat(values, deployed, c.given())))
