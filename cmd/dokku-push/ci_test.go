@@ -161,6 +161,18 @@ func TestJobTells(t *testing.T) {
 	}
 }
 
+// TestResultAlways: whatever of these ends before the host has judged it writes its result.
+func TestResultAlways(t *testing.T) {
+	forget(t)
+	for _, args := range [][]string{{"push"}, {"plan"}, {"rollback"}, {"promote", "staging", "shop"}, {"promote"}} {
+		file := filepath.Join(t.TempDir(), "result")
+		got := at(t, t.TempDir(), append(args, "--app", "shop", "--host", "dokku@127.0.0.1:1", "--result", file)...)
+		if text, err := os.ReadFile(file); got.exit == 0 || err != nil || !strings.Contains(string(text), `"code": "`) {
+			t.Errorf("%q: %+v\n%s (%v)", args, got, text, err)
+		}
+	}
+}
+
 // TestNowhereToWrite: where the result cannot be written nothing is begun.
 func TestNowhereToWrite(t *testing.T) {
 	forget(t)

@@ -187,7 +187,8 @@ func (c *client) do(ctx context.Context) error {
 		err = c.command.do(c, ctx)
 	}
 	_, told := errors.AsType[*exitError](err)
-	if c.command.name == "ci" && err != nil && !told && ctx.Err() == nil && !c.story.accounts.Failed() { // a job's outputs say so, wherever it ended
+	tells := slices.Contains([]string{"ci", "push", "plan", "rollback", "promote"}, c.command.name)
+	if tells && err != nil && !told && ctx.Err() == nil && !c.story.accounts.Failed() { // outputs and result say so, wherever it ended
 		_ = c.noVerdict(err)
 	}
 	renderer.Close()

@@ -200,6 +200,7 @@ func (c *client) rollback(ctx context.Context) error {
 	if err != nil {
 		return c.noVerdict(err)
 	}
+	c.story.revision = c.revisionOf(ctx, connection, app, verdict)
 	return c.verdict(verdict, app)
 }
 
@@ -219,7 +220,26 @@ func (c *client) promote(ctx context.Context) error {
 	if err != nil {
 		return c.noVerdict(err)
 	}
+	c.story.revision = c.revisionOf(ctx, connection, app, verdict)
 	return c.verdict(verdict, app)
+}
+
+// revisionOf is the commit that a release is of, for CI: not the job's own, where nothing
+// was built. Empty: it is not known.
+func (c *client) revisionOf(ctx context.Context, connection *push.Connection, app string, verdict api.Verdict) string {
+	if !c.inCI() || !verdict.OK {
+		return ""
+	}
+	state, err := connection.App(ctx, app)
+	if err != nil {
+		return "" // what was asked for is done
+	}
+	for _, release := range state.Releases {
+		if release.Version == verdict.Release {
+			return release.Source.Revision
+		}
+	}
+	return ""
 }
 
 // noVerdict ends the events of a request that the host has not judged, so that who

@@ -27,6 +27,7 @@ type story struct {
 	log      string          // --event-log
 	plan     string          // file that ci writes a plan to
 	comment  string          // file that ci writes it to as a pull request's comment
+	revision string          // of a release that was not built here: of rollback and promote
 	secrets  []redact.Secret // of the job itself
 	lines    *os.File
 }
@@ -143,7 +144,11 @@ func (c *client) finish(err error) error {
 // deployed is what the job knows of its deploy and the host does not.
 func (c *client) deployed() report.Deployed {
 	source := push.SourceOf(c.options.Dir, c.options.Getenv)
-	return report.Deployed{Ref: firstText(c.job.Commit, firstText(ci.Head(c.options.Getenv), source.Revision)), LogURL: source.RunURL,
+	ref := firstText(c.job.Commit, firstText(ci.Head(c.options.Getenv), source.Revision))
+	if c.command.name == "rollback" || c.command.name == "promote" {
+		ref = c.story.revision
+	}
+	return report.Deployed{Ref: ref, LogURL: source.RunURL,
 		Environment: c.options.Environment, Review: c.job.Review, Removed: c.pull.down, Planned: c.planning()}
 }
 

@@ -24,11 +24,14 @@ func TestPromote(t *testing.T) {
 		t.Fatalf("config:set: %+v", set)
 	}
 	declaring(t, dir, "config {\n  STAGE = \"staging\"\n}\n")
-	pushed(t, h.Push(t, dir, "--app", staging))
+	built := h.Command(t, dir, "--app", staging)
+	built.Env = append(built.Env, "GITHUB_SHA="+strings.Repeat("ab", 20))
+	pushed(t, testkit.Run(t, built))
 	refused := h.Push(t, t.TempDir(), "promote", production, staging)
 	if refused.Exit != 22 || !strings.Contains(refused.Stderr, "has never been deployed") {
 		t.Errorf("promote what was never deployed: %+v", refused)
 	}
+	outputs := filepath.Join(t.TempDir(), "outputs")
 	promoted := pushed(t, h.Push(t, t.TempDir(), "promote", staging, production))
 	if strings.Contains(promoted.Stderr, "Build") || strings.Contains(promoted.Stderr, "Ship") {
 		t.Errorf("the promotion built or shipped:\n%s", promoted.Stderr)
@@ -41,9 +44,14 @@ func TestPromote(t *testing.T) {
 	if got := h.Dokku(t, "config:get", production, "STAGE"); strings.TrimSpace(got.Stdout) != "production" {
 		t.Errorf("STAGE of production is %q", got.Stdout)
 	}
-	again := pushed(t, h.Push(t, t.TempDir(), "promote", staging, production))
+	inCI := h.Command(t, t.TempDir(), "promote", staging, production)
+	inCI.Env = append(inCI.Env, "GITHUB_ACTIONS=true", "GITHUB_SHA="+strings.Repeat("cd", 20), "GITHUB_OUTPUT="+outputs)
+	again := pushed(t, testkit.Run(t, inCI))
 	if !strings.Contains(again.Stderr, "nothing to do") {
 		t.Errorf("a second promotion did something:\n%s", again.Stderr)
+	}
+	if told := gitHubFile(t, outputs)["deployment"]; !strings.Contains(told, `"ref":"`+strings.Repeat("ab", 20)+`"`) {
+		t.Errorf("the deployment is not of the commit that was built: %s", told)
 	}
 }
 
