@@ -45,7 +45,8 @@ func (c *client) readJob() error {
 		c.options.Getenv, c.options.Untrusted = ci.Plain(c.options.Getenv), true
 	}
 	c.take(job)
-	if c.room, err = os.MkdirTemp("", "dokku-push-ci-"); err != nil {
+	temp, _ := c.options.Getenv("RUNNER_TEMP") // which GitHub's runner empties, should this program be killed
+	if c.room, err = os.MkdirTemp(temp, "dokku-push-ci-"); err != nil {
 		return fmt.Errorf("make a folder for the job: %w", err)
 	}
 	if job.KnownHosts != "" {

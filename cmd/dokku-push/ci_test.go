@@ -64,6 +64,9 @@ func TestJob(t *testing.T) {
 		}
 	}
 	room := c.room
+	if filepath.Dir(room) != temp {
+		t.Errorf("keys and credentials are in %s, which no runner empties", room)
+	}
 	c.leave()
 	if _, err := os.Stat(room); err == nil {
 		t.Error("the job's folder stays")
