@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,11 @@ func (r *Receiver) App(ctx context.Context, app, commit string) error {
 		return err
 	}
 	defer release()
+	if pushes(app, deployed) {
+		if err := unmoved(ctx, repository, deployed); err != nil {
+			return err
+		}
+	}
 	return r.build(ctx, app, commit, deployed)
 }
 
@@ -150,7 +156,8 @@ func (r *Receiver) build(ctx context.Context, app, commit, deployed string) erro
 		return fmt.Errorf("make the place for the tree: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(filepath.Dir(dir)) }() // the next build clears what stays
-	if err := checkOut(ctx, repository, dir, commit, settings.Properties["git/keep-git-dir"] == "true"); err != nil {
+	keep := cmp.Or(settings.Properties["git/keep-git-dir"], global.Properties["git/keep-git-dir"])
+	if err := checkOut(ctx, repository, dir, commit, keep == "true"); err != nil {
 		return err
 	}
 	if err := inside(dir); err != nil {
@@ -162,7 +169,7 @@ func (r *Receiver) build(ctx context.Context, app, commit, deployed string) erro
 	if err := r.release(ctx, source); err != nil {
 		return err
 	}
-	if os.Getenv(receives) != app || ref != "refs/heads/"+deployed { // else git moves it itself
+	if !pushes(app, deployed) {
 		if _, err := git(ctx, "--git-dir="+repository, "update-ref", "--end-of-options", "refs/heads/"+deployed, commit); err != nil {
 			return err
 		}
@@ -186,6 +193,11 @@ func (r *Receiver) release(ctx context.Context, source Source) error {
 		}
 		if err := r.Host.Exists(source.App); err != nil {
 			return err // it was destroyed meanwhile
+		}
+		if pushes(source.App, source.From.Branch) {
+			if err := unmoved(ctx, r.Host.Places.App(source.App), source.From.Branch); err != nil {
+				return err
+			}
 		}
 		err = r.Deploy(ctx, agent.Change{App: source.App, Kind: agent.Deploy, Document: document, LockWait: 10 * time.Second})
 		problem, ok := errors.AsType[*api.Error](err)

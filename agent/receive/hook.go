@@ -49,7 +49,13 @@ func (r *Receiver) Hook(ctx context.Context, app string) error {
 		_ = os.Setenv(quarantineVariable, quarantine) // fails never: it holds no NUL
 		defer func() { _ = os.Unsetenv(quarantineVariable) }()
 	}
+	if err := movable(ctx, r.Host.Places.App(app), updates); err != nil {
+		return err
+	}
 	if err := r.chooseBranch(ctx, app, updates); err != nil {
+		return err
+	}
+	if err := r.deployLast(app, updates); err != nil {
 		return err
 	}
 	ctx = agent.WithStreams(ctx, agent.Streams{Out: r.Out, Err: r.Err})
@@ -123,6 +129,25 @@ func (r *Receiver) chooseBranch(ctx context.Context, app string, updates []updat
 	return nil
 }
 
+// deployLast puts the deploy branch behind the others: git refuses all refs of a push when a
+// plugin refuses one of them, and nothing is to be deployed then.
+func (r *Receiver) deployLast(app string, updates []update) error {
+	deployed, _, err := DeployBranch(r.Host, app)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(updates, func(a, b update) int {
+		switch "refs/heads/" + deployed {
+		case a.ref:
+			return 1
+		case b.ref:
+			return -1
+		}
+		return 0
+	})
+	return nil
+}
+
 // receive carries out what one ref of a push asks for.
 func (r *Receiver) receive(ctx context.Context, app string, one update) error {
 	deployed, _, err := DeployBranch(r.Host, app)
@@ -137,8 +162,10 @@ func (r *Receiver) receive(ctx context.Context, app string, one update) error {
 	case one.removes() || strings.HasPrefix(one.ref, "refs/tags/"):
 		return nil
 	}
-	_ = os.Setenv(refVariable, one.ref) // fails never: it holds no NUL
-	defer func() { _ = os.Unsetenv(refVariable) }()
+	for variable, value := range map[string]string{refVariable: one.ref, formerVariable: one.old} {
+		_ = os.Setenv(variable, value) // fails never: it holds no NUL
+		defer func() { _ = os.Unsetenv(variable) }()
+	}
 	if isBranch && name == deployed {
 		return r.receiving(ctx, "receive-app", app, one.commit)
 	}

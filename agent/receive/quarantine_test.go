@@ -3,10 +3,13 @@ package receive
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dokku-push/dokku-push/agent"
 )
 
 // TestQuarantine: what a push has brought is built from where git keeps it until its hook
@@ -15,17 +18,27 @@ func TestQuarantine(t *testing.T) {
 	for name, ships := range map[string][]string{"alone": nil, "with a plugin": {"post-deploy"}} {
 		w := newWorld(t)
 		w.ships = ships
-		w.set("git/keep-git-dir", "true")
+		_, _, err := w.Host.Settings.Change("--global", func(now *agent.Settings) error { now.Properties["git/keep-git-dir"] = "true"; return nil })
+		must(t, err)
 		must(t, Initialize(t.Context(), w.Host.Places, "shop"))
 		repository, source := w.Host.Places.App("shop"), folder(t, map[string]string{"Procfile": "web: x\n"})
 		command(t, source, "git", "init", "--quiet")
 		command(t, source, "git", "add", "Procfile")
 		command(t, source, "git", "commit", "--quiet", "--message", "first")
 		c := command(t, source, "git", "rev-parse", "HEAD")
+		seen := ""
+		w.look = func(dir string) { // as in a container, where nothing else of the host is
+			copied := filepath.Join(t.TempDir(), "tree")
+			must(t, os.CopyFS(copied, os.DirFS(dir)))
+			seen = command(t, copied, "git", "log", "--format=%s") + " " + command(t, copied, "git", "status", "--short") + command(t, copied, "git", "fsck")
+		}
 		t.Setenv("GIT_QUARANTINE_PATH", filepath.Join(source, ".git", "objects"))
 		w.fail = errors.New("sick")
 		if err := w.hook(none + " " + c + " refs/heads/master"); err == nil || len(w.builds) != 1 || !strings.HasSuffix(w.trees[0], " Procfile") || w.builds[0].From.Author != "Ada <ada@example.com>" {
 			t.Errorf("%s: %v, %+v, %q", name, err, w.builds, w.trees)
+		}
+		if _, err := os.Stat(filepath.Join(w.builds[0].Dir, ".git")); seen != "first " || err == nil {
+			t.Errorf("%s: git in the build says %q; the tree is still there: %t", name, seen, err == nil)
 		}
 		if taken := resolve(t.Context(), repository, c) != ""; taken != (ships != nil) {
 			t.Errorf("%s: the refused commit is in the repository: %t", name, taken)

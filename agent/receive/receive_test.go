@@ -35,7 +35,8 @@ type world struct {
 	ships    []string
 	refuses  string // a trigger that fails
 	builds   []Source
-	trees    []string // each build's files
+	trees    []string         // each build's files
+	look     func(dir string) // called by each build
 	deploys  []agent.Change
 	fail     error // of the next deploy
 }
@@ -108,6 +109,9 @@ func (w *world) Build(_ context.Context, source Source, out io.Writer) (api.Rele
 		return err
 	})
 	w.trees = append(w.trees, strings.Join(names, " "))
+	if w.look != nil {
+		w.look(source.Dir)
+	}
 	fmt.Fprintln(out, "built")
 	return api.ReleaseDocument{Image: api.Image{ID: "sha256:1"}}, err
 }

@@ -25,9 +25,6 @@ exec "${DOKKU_SHIM_BIN:-dokku-agent}" dokku git-hook "$DOKKU_PUSH_RECEIVES"
 // receives names the app whose repository a push is coming into, to its hook.
 const receives = "DOKKU_PUSH_RECEIVES"
 
-// refVariable names the ref that is being received to whoever builds it.
-const refVariable = "DOKKU_PUSH_REF"
-
 // Branch is what is a branch's name here: it is handed to plugins, which are shell
 // scripts more often than not (ALSO-REFUSE 11).
 var Branch = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+@=#/-]{0,199}$`)
@@ -142,7 +139,7 @@ func link(from, to string) error {
 }
 
 // checkOut makes dir the tree of a commit, with its submodules. keep leaves the folder .git
-// there, for builds that look into it.
+// there, with all that the commit consists of, for builds that look into it.
 func checkOut(ctx context.Context, repository, dir, commit string, keep bool) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
@@ -175,9 +172,21 @@ func checkOut(ctx context.Context, repository, dir, commit string, keep bool) er
 		}
 	}
 	if keep {
-		return nil
+		return standAlone(ctx, dir, alternates)
 	}
 	return forgetGit(dir)
+}
+
+// standAlone copies what a tree's commit consists of into its own folder .git: a build sees
+// neither the app's repository nor the quarantine of a push.
+func standAlone(ctx context.Context, dir, alternates string) error {
+	if _, err := git(ctx, "-C", dir, "repack", "-a", "-d", "--quiet"); err != nil {
+		return err
+	}
+	if err := os.Remove(alternates); err != nil {
+		return fmt.Errorf("take the tree out of the repository: %w", err)
+	}
+	return nil
 }
 
 // forgetGit removes what makes a tree a repository, submodules' files that point to theirs too.

@@ -111,7 +111,9 @@ func TestTreeRebuilds(t *testing.T) {
 	}
 	w.set("apps/deploy-source", "tar")
 	c := w.commit(map[string]string{"Procfile": "web: x\n"})
-	must(t, w.hook(none+" "+c+" refs/heads/master"))
+	head, _, err := Head(ctx, w.Host, "shop")
+	must(t, err)
+	must(t, w.hook(head+" "+c+" refs/heads/master"))
 	if !slices.Contains(w.fired, "deploy-source-set shop git-push "+c) {
 		t.Errorf("a push fires %q", w.fired)
 	}
