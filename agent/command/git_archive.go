@@ -7,6 +7,7 @@ import (
 	neturl "net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,12 +47,7 @@ func gitFromArchive(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if !given {
-		kind = string(archives.Tar)
-	}
-	switch archives.Kind(kind) {
-	case archives.Tar, archives.TarGz, archives.Zip:
-	default:
+	if given && !slices.Contains([]archives.Kind{archives.Tar, archives.TarGz, archives.Zip}, archives.Kind(kind)) {
 		return api.Errorf(api.Usage, "", "Invalid archive type specified, valid types are: tar, tar.gz, zip")
 	}
 	app, err := call.app(ctx)

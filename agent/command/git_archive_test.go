@@ -105,7 +105,7 @@ func TestArchivesArrive(t *testing.T) {
 	}{
 		{"tar:in shop", plain}, {"tar:in shop", packed.Bytes()}, {"git:from-archive shop --", plain}, {"git:from-archive --archive-type zip shop -- Ada ada@example.com", zipped.Bytes()},
 		{"git:from-archive --archive-type tar.gz shop --", packed.Bytes()},
-		{"tar:from shop " + web.URL + "/packed", nil}, {"git:from-archive shop " + web.URL + "/plain?token=s3cret", nil}, {"git:from-archive --archive-type zip shop " + web.URL + "/zip", nil},
+		{"git:from-archive shop --", packed.Bytes()}, {"tar:from shop " + web.URL + "/packed", nil}, {"git:from-archive shop " + web.URL + "/plain?token=s3cret", nil}, {"git:from-archive --archive-type zip shop " + web.URL + "/zip", nil},
 	} {
 		s.seen = nil
 		out, problem, err := do(t, Call{Host: s.host, Builder: s, In: bytes.NewReader(test.in)}, test.line)
@@ -152,6 +152,7 @@ func TestArchivesRefused(t *testing.T) {
 		{"tar:from shop https://me:s3cret@example.com/x", "", api.Usage, "a name or a password"},
 		{"git:from-archive shop", "", api.Usage, "Please specify an archive url"},
 		{"git:from-archive --archive-type rar shop --", "", api.Usage, "Invalid archive type"},
+		{"git:from-archive --archive-type '' shop --", "", api.Usage, "Invalid archive type"},
 		{"git:from-archive shop -x", "", api.Usage, "only https and http"},
 		{"git:from-archive shop -- a b c", "", api.Usage, "too many arguments"},
 		{"git:from-archive shop -- 'a\nb'", "", api.Usage, "is no name"},
