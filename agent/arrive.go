@@ -129,7 +129,7 @@ func (r *run) pullNamed(ctx context.Context) (Image, error) {
 	r.say("fetch", "Pulling image %s", ref)
 	progress := func(p api.Progress) { r.tell(api.Event{Type: api.EventProgress, Progress: &p}) }
 	if err := r.Images.Pull(ctx, ref, r.change.Auth, progress); err != nil {
-		return Image{}, api.Errorf(api.ShipFailed, "pull "+ref, "%w", err).
+		return Image{}, api.Errorf(api.ShipFailed, "fetch the image", "%w", err).
 			WithHint("is the name right, can this host reach the registry, and does it need registry:login?")
 	}
 	image, err := r.Images.Image(ctx, ref)

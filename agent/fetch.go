@@ -169,7 +169,7 @@ func (r *run) pull(ctx context.Context) error {
 	if wanted.Registry != "" {
 		ref := wanted.Registry + "@" + wanted.Manifest
 		if err := r.Images.Pull(ctx, ref, r.change.Auth, progress); err != nil {
-			return api.Errorf(api.ShipFailed, "pull "+ref, "%w", err).
+			return api.Errorf(api.ShipFailed, "fetch the image", "%w", err).
 				WithHint("can this host reach the registry, and do the client's credentials allow pulling?")
 		}
 		return r.pulled(ctx, ref)

@@ -44,6 +44,9 @@ func (e *Engine) Pull(ctx context.Context, ref string, auth *api.RegistryAuth, p
 		return err
 	}
 	if said, failed := e.program(ctx, "", "pull", "--quiet", ref); failed != nil {
+		if strings.HasSuffix(err.Error(), said) {
+			return err // the same, once more
+		}
 		return fmt.Errorf("pull %s: %s: %w", ref, said, err)
 	}
 	return nil

@@ -98,11 +98,11 @@ func (l *loading) load(ctx context.Context, name string, from io.Reader) (api.Im
 
 // bad refuses an archive; entry names what is wrong in it.
 func bad(entry, format string, args ...any) error {
-	place := "it"
+	place := ""
 	if entry != "" {
-		place = fmt.Sprintf("%.200q in it", entry)
+		place = fmt.Sprintf("%.200q in it: ", entry)
 	}
-	return api.Errorf(api.Refused, "read the image archive", "%s: %s", place, fmt.Sprintf(format, args...)).
+	return api.Errorf(api.Refused, "read the image archive", "%s%s", place, fmt.Sprintf(format, args...)).
 		WithHint("write it with `docker save NAME` or as an OCI layout, and send it whole")
 }
 
