@@ -126,7 +126,8 @@ func AllowHost(ctx context.Context, places agent.Places, host, port string) (add
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	command := run.Cmd{Argv: append(argv, "--", host), Env: environment(), Stdout: &out, Stderr: &problems, Limit: 1 << 20}
-	if err := command.Run(ctx); err != nil {
+	err = command.Run(ctx)
+	if exit, ok := errors.AsType[*run.ExitError](err); err != nil && (!ok || exit.Cause != nil || problems.Len() > 0) { // without a word, it has found nobody
 		return nil, api.Errorf(api.Precondition, "ask "+host+" for its keys", "%w: %s", err, strings.Join(strings.Fields(problems.String()), " "))
 	}
 	done, err := alone(ctx, places)

@@ -138,7 +138,7 @@ func TestFetchWithKey(t *testing.T) {
 	if head, _, err := Head(t.Context(), w.Host, "other"); err != nil || head != c {
 		t.Errorf("%s, %v", head, err)
 	}
-	if _, err := AllowHost(t.Context(), places, host, "1"); api.AsError(err).Code != api.Precondition {
+	if _, err := AllowHost(t.Context(), places, host, "1"); api.AsError(err).Code != api.Precondition || !strings.Contains(err.Error(), "no ssh server answers there") {
 		t.Errorf("nobody answers: %v", err)
 	}
 }
