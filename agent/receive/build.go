@@ -26,28 +26,36 @@ const (
 // archived tells whether an app's source came as an archive: its kind is the source's word.
 func archived(source string) bool { return slices.Contains([]string{"tar", "tar.gz", "zip"}, source) }
 
-// Builds tells whether ps:rebuild of an app builds again: what it runs was built from its
-// repository's deploy branch, or that was synchronized since. An app that was deployed in
-// another way meanwhile, or rolled back, is left with the image that it has.
+// Builds tells whether ps:rebuild of an app builds again: it runs nothing yet; or what it
+// runs is what a branch of its repository has, the deploy branch or one that was it; or the
+// repository was synchronized since. An app that was deployed in another way meanwhile, or
+// rolled back, is left with the image that it has.
 func Builds(ctx context.Context, host *agent.Host, app string) (bool, error) {
 	settings, err := host.Settings.Read(app)
 	if err != nil {
 		return false, fmt.Errorf("read the settings of %s: %w", app, err)
 	}
-	from := settings.Properties["apps/deploy-source"]
-	if from != sourcePush && from != sourceSync && !archived(from) {
-		return false, nil
-	}
 	head, _, err := Head(ctx, host, app)
-	if err != nil || head == "" || from == sourceSync {
-		return head != "", err
+	if err != nil || head == "" {
+		return false, err
 	}
 	version, err := host.Ledger.Current(app)
 	if err != nil || version == 0 {
 		return version == 0, err
 	}
+	from := settings.Properties["apps/deploy-source"]
+	if from != sourcePush && !archived(from) {
+		return from == sourceSync, nil
+	}
 	current, err := host.Ledger.Release(app, version)
-	return err == nil && current.Document.Source.Revision == head, err
+	if err != nil {
+		return false, err
+	}
+	source := current.Document.Source
+	if source.Revision == head {
+		return true, nil
+	}
+	return Branch.MatchString(source.Branch) && source.Revision != "" && resolve(ctx, host.Places.App(app), "refs/heads/"+source.Branch) == source.Revision, nil
 }
 
 // App is the core's part in receive-app: it builds a commit of the app's repository and
@@ -63,7 +71,7 @@ func (r *Receiver) App(ctx context.Context, app, commit string) error {
 		return err
 	}
 	if commit == "" {
-		if elsewhere, err := r.elsewhere(ctx, app); err != nil || elsewhere {
+		if builds, err := Builds(ctx, r.Host, app); err != nil || !builds {
 			return err
 		}
 		commit = "refs/heads/" + deployed
@@ -87,16 +95,6 @@ func (r *Receiver) App(ctx context.Context, app, commit string) error {
 		}
 	}
 	return r.build(ctx, app, commit, deployed)
-}
-
-// elsewhere tells whether what an app runs is not of its repository.
-func (r *Receiver) elsewhere(ctx context.Context, app string) (bool, error) {
-	version, err := r.Host.Ledger.Current(app)
-	if err != nil || version == 0 {
-		return false, err
-	}
-	builds, err := Builds(ctx, r.Host, app)
-	return !builds, err
 }
 
 // ready refuses what would be refused after the build.

@@ -174,7 +174,7 @@ func (r *Receiver) receive(ctx context.Context, app string, one update) error {
 	}
 	r.warn("Skipping deploy: %s is not the deploy branch of %s, which is %s.", strings.TrimPrefix(one.ref, "refs/heads/"), app, deployed)
 	if isBranch {
-		r.warn("To deploy it: git push REMOTE %s:%s, or dokku git:set %s deploy-branch %s", name, deployed, app, name)
+		r.warn("To deploy it: git push REMOTE %s:%s, or dokku git:set %s deploy-branch %s and ps:rebuild %s", name, deployed, app, name, app)
 	}
 	return nil
 }

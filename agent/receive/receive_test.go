@@ -360,7 +360,12 @@ func TestRebuilds(t *testing.T) {
 		}
 	}
 	builds(false, "never pushed")
+	must(t, w.App(t.Context(), "shop", ""))
+	if len(w.builds) != 0 {
+		t.Errorf("of nothing it built %+v", w.builds)
+	}
 	must(t, w.App(t.Context(), "shop", c))
+	builds(true, "never deployed")
 	w.set("apps/deploy-source", "git-push")
 	must(t, w.Host.Ledger.Save("shop", agent.Record{Release: api.Release{Version: 1}, Document: api.ReleaseDocument{Source: api.Source{Revision: c}}}))
 	must(t, w.Host.Ledger.SetCurrent("shop", 1))
@@ -382,6 +387,24 @@ func TestRebuilds(t *testing.T) {
 	must(t, w.App(t.Context(), "nobody", ""))
 	if len(w.builds) != 1 {
 		t.Errorf("%d builds", len(w.builds))
+	}
+
+	next := w.commit(map[string]string{"Procfile": "web: next\n"})
+	command(t, w.Host.Places.App("shop"), "git", "update-ref", "refs/heads/next", next)
+	for version, source := range map[int]api.Source{3: {Revision: c, Branch: "master"}, 4: {Revision: strings.Repeat("a", 40), Branch: "master"}, 5: {Branch: "--x"}} {
+		must(t, w.Host.Ledger.Save("shop", agent.Record{Release: api.Release{Version: version}, Document: api.ReleaseDocument{Source: source}}))
+	}
+	w.set("git/deploy-branch", "next")
+	must(t, w.Host.Ledger.SetCurrent("shop", 4))
+	builds(false, "deployed by a client, and then another deploy branch")
+	must(t, w.Host.Ledger.SetCurrent("shop", 5))
+	builds(false, "a branch that is none")
+	must(t, w.Host.Ledger.SetCurrent("shop", 3))
+	builds(true, "pushed, and then another deploy branch")
+	w.builds = nil
+	must(t, w.App(t.Context(), "shop", ""))
+	if len(w.builds) != 1 || w.builds[0].From.Revision != next || w.builds[0].From.Branch != "next" {
+		t.Errorf("a rebuild of the new deploy branch built %+v", w.builds)
 	}
 }
 

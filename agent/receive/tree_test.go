@@ -98,6 +98,10 @@ func TestTreeRebuilds(t *testing.T) {
 	if _, err := w.Tree(ctx, "shop", folder(t, map[string]string{"a": "a"}), "an archive", Author{}); err != nil {
 		t.Fatal(err)
 	}
+	head, _, err := Head(ctx, w.Host, "shop")
+	must(t, err)
+	must(t, w.Host.Ledger.Save("shop", agent.Record{Release: api.Release{Version: 1}, Document: api.ReleaseDocument{Source: api.Source{Revision: head}}}))
+	must(t, w.Host.Ledger.SetCurrent("shop", 1))
 	for source, want := range map[string]bool{"tar": true, "tar.gz": true, "zip": true, "docker-image": false} {
 		w.set("apps/deploy-source", source)
 		if builds, err := Builds(ctx, w.Host, "shop"); err != nil || builds != want {
@@ -105,14 +109,12 @@ func TestTreeRebuilds(t *testing.T) {
 		}
 		w.fired = nil
 		must(t, w.App(ctx, "shop", ""))
-		if told := slices.ContainsFunc(w.fired, func(one string) bool { return strings.HasPrefix(one, "deploy-source-set shop git-push") }); told == want {
+		if told := slices.ContainsFunc(w.fired, func(one string) bool { return strings.HasPrefix(one, "deploy-source-set shop git-push") }); told {
 			t.Errorf("%s: a rebuild fires %q", source, w.fired)
 		}
 	}
 	w.set("apps/deploy-source", "tar")
 	c := w.commit(map[string]string{"Procfile": "web: x\n"})
-	head, _, err := Head(ctx, w.Host, "shop")
-	must(t, err)
 	must(t, w.hook(head+" "+c+" refs/heads/master"))
 	if !slices.Contains(w.fired, "deploy-source-set shop git-push "+c) {
 		t.Errorf("a push fires %q", w.fired)
