@@ -8,8 +8,10 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
@@ -37,6 +39,9 @@ func BuildOnHost(ctx context.Context, o Options, asked api.HostBuild) (document 
 			err = closeErr
 		}
 	}()
+	if err := ownFiles(project.App); err != nil {
+		return document, err
+	}
 	project.Source = asked.Source
 	image, err := Build(ctx, o, project, "linux", runtime.GOARCH)
 	if err != nil {
@@ -59,6 +64,24 @@ func BuildOnHost(ctx context.Context, o Options, asked api.HostBuild) (document 
 		return fmt.Sprintf("%d layers, %d already there, %s", sent.Layers, sent.Skipped, Bytes(sent.Bytes)), err
 	})
 	return document, err
+}
+
+// ownFiles refuses what a tree says of files that are not its own: on a laptop they are the
+// same person's, on a host another app's or the host's.
+func ownFiles(app *manifest.App) error {
+	if image := app.Build.Image; image != "" && !filepath.IsLocal(image) {
+		return api.Errorf(api.Refused, "read what to build", "build { image = %q } is outside of what was pushed", image).
+			WithHint("write a path within the repository, or a registry's image")
+	}
+	said := slices.Concat(app.Build.Cache.From, []string{app.Build.Cache.To}, app.DockerOptions.Build)
+	for _, text := range said {
+		plain := strings.ToLower(strings.NewReplacer(" ", "", "\t", "", `"`, "", "'", "", `\`, "").Replace(text))
+		if strings.Contains(plain, "type=local") {
+			return api.Errorf(api.Refused, "read what to build", "%q keeps a build cache in a folder of this host", text).
+				WithHint("write an image, or type=registry,ref=IMAGE; the builder here keeps a cache of its own")
+		}
+	}
+	return nil
 }
 
 // ownVariables are not an app's to set: they say whom the build speaks to.

@@ -1,6 +1,9 @@
 package push
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/fstest"
 
@@ -26,6 +29,42 @@ func TestWhyOnHost(t *testing.T) {
 		_, why, err := build.Choose(&test.app, fstest.MapFS{})
 		if got := o.whyOnHost(&test.app, why); err != nil || got != test.want {
 			t.Errorf("%s: %q (%v), want %q", name, got, err, test.want)
+		}
+	}
+}
+
+// TestOwnFiles: what is built on a host is read from what was pushed to it, and from nothing
+// else there.
+func TestOwnFiles(t *testing.T) {
+	for text, fine := range map[string]bool{
+		"build {\n  builder = \"image\"\n  image = \"/var/lib/other.tar\"\n}":                 false,
+		"build {\n  builder = \"image\"\n  image = \"../other.tar\"\n}":                       false,
+		"build {\n  builder = \"image\"\n  image = \"a/../../other\"\n}":                      false,
+		"build {\n  builder = \"image\"\n  image = \"./image.tar\"\n}":                        true,
+		"build {\n  builder = \"image\"\n  image = \"registry.example.com/team/a:1\"\n}":      true,
+		"build {\n  cache { from = [\"type=local,src=/home/dokku/other\"] }\n}":               false,
+		"build {\n  cache { to = \"mode=max,\\\"type=local\\\",dest=/home/dokku/other\" }\n}": false,
+		"build {\n  cache { from = [\"type=registry,ref=team/a\"] }\n}":                       true,
+		`docker_options { build = ["--cache-from type=local,src=/tmp"] }`:                     false,
+		`docker_options { build = ["--cache-from team/a"] }`:                                  true,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "dokku.hcl"), []byte(text+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		app, found := manifest.Load(os.DirFS(dir), manifest.Options{App: "shop"})
+		if found.Failed() {
+			t.Fatalf("%s: %v", text, found)
+		}
+		if err := ownFiles(app); (err == nil) != fine || err != nil && api.AsError(err).Code != api.Refused {
+			t.Errorf("%s: %v", text, err)
+		}
+		if fine {
+			continue
+		}
+		o := Options{Dir: dir, App: "shop", Getenv: func(string) (string, bool) { return "", false }, Report: func(api.Event) {}}
+		if _, err := BuildOnHost(context.Background(), o, api.HostBuild{}); api.AsError(err).Code != api.Refused {
+			t.Errorf("%s: a build on a host: %v", text, err)
 		}
 	}
 }
