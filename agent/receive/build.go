@@ -171,6 +171,9 @@ func (r *Receiver) build(ctx context.Context, app, commit, deployed string) erro
 		if _, err := git(ctx, "--git-dir="+repository, "update-ref", "--end-of-options", "refs/heads/"+deployed, commit); err != nil {
 			return err
 		}
+		if err := follow(ctx, r.Host, app); err != nil {
+			return err
+		}
 	}
 	if os.Getenv(receives) != app && archived(settings.Properties["apps/deploy-source"]) {
 		return nil // it is built again, or whoever brings the archive says so

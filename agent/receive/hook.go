@@ -55,6 +55,9 @@ func (r *Receiver) Hook(ctx context.Context, app string) error {
 	if err := r.chooseBranch(ctx, app, updates); err != nil {
 		return err
 	}
+	if err := follow(ctx, r.Host, app); err != nil {
+		return err
+	}
 	if err := r.deployLast(app, updates); err != nil {
 		return err
 	}

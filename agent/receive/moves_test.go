@@ -65,3 +65,30 @@ func TestMovedByFaster(t *testing.T) {
 		t.Errorf("%d deploys\n%s", len(w.deploys), diff)
 	}
 }
+
+// TestHead: the repository's HEAD is the deploy branch, for plugins and for git clone.
+func TestHead(t *testing.T) {
+	w := newWorld(t)
+	c := w.commit(map[string]string{"Procfile": "web: x\n"})
+	repository := w.Host.Places.App("shop")
+	is := func(want string) {
+		t.Helper()
+		if got := command(t, repository, "git", "symbolic-ref", "HEAD"); got != want {
+			t.Errorf("HEAD is %s, want %s", got, want)
+		}
+	}
+	is("refs/heads/master")
+	w.look = func(string) { is("refs/heads/main") }
+	must(t, w.hook(none+" "+c+" refs/heads/main"))
+	if len(w.builds) != 1 {
+		t.Errorf("%d builds", len(w.builds))
+	}
+	w.look = nil
+	w.set("git/deploy-branch", "built")
+	must(t, w.App(t.Context(), "shop", c))
+	is("refs/heads/built")
+	w.set("git/deploy-branch", "fetched")
+	w.In = strings.NewReader("0000")
+	must(t, w.UploadPack(t.Context(), "shop"))
+	is("refs/heads/fetched")
+}

@@ -86,6 +86,21 @@ func Head(ctx context.Context, host *agent.Host, app string) (commit, branch str
 	return resolve(ctx, host.Places.App(app), "refs/heads/"+branch), branch, nil
 }
 
+// follow has the repository's HEAD name the deploy branch: that is what git clone checks out,
+// and what a plugin takes for the app's commit.
+func follow(ctx context.Context, host *agent.Host, app string) error {
+	branch, _, err := DeployBranch(host, app)
+	if err != nil {
+		return err
+	}
+	dir, want := host.Places.App(app), "refs/heads/"+branch
+	if text, err := os.ReadFile(filepath.Join(dir, "HEAD")); err == nil && strings.TrimSpace(string(text)) == "ref: "+want {
+		return nil
+	}
+	_, err = git(ctx, "--git-dir="+dir, "symbolic-ref", "HEAD", want)
+	return err
+}
+
 // resolve is the commit that a name stands for in a repository; empty for none.
 func resolve(ctx context.Context, dir, name string) string {
 	commit, err := git(ctx, "--git-dir="+dir, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")

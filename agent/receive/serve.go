@@ -60,6 +60,7 @@ func (r *Receiver) readable(ctx context.Context, app string) error {
 	if !isRepository(r.Host.Places.App(app)) {
 		return api.Errorf(api.Precondition, "", "App %s has no git repository", app).WithHint("git push makes one, and so does git:initialize")
 	}
+	_ = follow(ctx, r.Host, app) // fails beside another that does it; what is fetched is the same
 	return nil
 }
 
