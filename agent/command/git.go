@@ -206,12 +206,9 @@ func gitSync(ctx context.Context, call *Call) error {
 		ref = call.Args[1]
 	}
 	call.say("Cloning %s from %s", app, receive.Shown(call.Args[0]))
-	commit, changed, err := receive.Sync(ctx, call.Host, app, call.Args[0], ref)
-	if err != nil {
+	commit, builds, err := receive.Sync(ctx, call.Host, app, call.Args[0], ref, func(changed bool) bool { return build || ifChanged && changed })
+	if err != nil || !builds {
 		return err
-	}
-	if !build && (!ifChanged || !changed) {
-		return nil
 	}
 	return said(call.receiver().Receive(agent.WithStreams(ctx, agent.Streams{Out: call.Out, Err: call.Err}), app, commit))
 }

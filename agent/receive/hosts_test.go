@@ -76,7 +76,7 @@ func TestFetchWithPassword(t *testing.T) {
 	t.Cleanup(server.Close)
 	must(t, w.Host.Settings.Create("other"))
 	sync := func() error {
-		_, _, err := Sync(t.Context(), w.Host, "other", server.URL, "main")
+		_, _, err := Sync(t.Context(), w.Host, "other", server.URL, "main", no)
 		return err
 	}
 	if err := sync(); err == nil {
@@ -122,7 +122,7 @@ func TestFetchWithKey(t *testing.T) {
 	host, port, err := net.SplitHostPort(sshd.Addr)
 	must(t, err)
 	from := "ssh://root@" + sshd.Addr + "/any"
-	if _, _, err := Sync(t.Context(), w.Host, "other", from, "main"); err == nil || !strings.Contains(err.Error(), "Host key verification failed") {
+	if _, _, err := Sync(t.Context(), w.Host, "other", from, "main", no); err == nil || !strings.Contains(err.Error(), "Host key verification failed") {
 		t.Errorf("a server that nobody knows: %v", err)
 	}
 	added, err := AllowHost(t.Context(), places, host, port)
@@ -132,7 +132,7 @@ func TestFetchWithKey(t *testing.T) {
 	if again, err := AllowHost(t.Context(), places, host, port); err != nil || len(again) > 0 {
 		t.Errorf("once more: %q, %v", again, err)
 	}
-	if _, _, err := Sync(t.Context(), w.Host, "other", from, "main"); err != nil {
+	if _, _, err := Sync(t.Context(), w.Host, "other", from, "main", no); err != nil {
 		t.Error(err)
 	}
 	if head, _, err := Head(t.Context(), w.Host, "other"); err != nil || head != c {

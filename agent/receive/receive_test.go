@@ -464,43 +464,6 @@ func TestSubmodules(t *testing.T) {
 	}
 }
 
-// TestSync: another repository's commit becomes the deploy branch's; the host's own files are no
-// repository.
-func TestSync(t *testing.T) {
-	w := newWorld(t)
-	base := t.TempDir()
-	source := filepath.Join(base, "source")
-	must(t, os.Mkdir(source, 0o755))
-	command(t, source, "git", "init", "--quiet", "--initial-branch=trunk")
-	command(t, source, "git", "commit", "--quiet", "--allow-empty", "--message", "first")
-	first := command(t, source, "git", "rev-parse", "HEAD")
-	address := daemon(t, base) + "/source"
-	commit, changed, err := Sync(t.Context(), w.Host, "shop", address, "")
-	if err != nil || commit != first || !changed {
-		t.Fatalf("%s %t %v", commit, changed, err)
-	}
-	if _, changed, err := Sync(t.Context(), w.Host, "shop", address, "trunk"); err != nil || changed {
-		t.Errorf("once more: %t %v", changed, err)
-	}
-	branches, err := Branches(t.Context(), w.Host, "shop")
-	if err != nil || len(branches) != 1 || branches[0].Name != "master" || branches[0].Commit != first {
-		t.Errorf("%+v %v", branches, err)
-	}
-	for _, from := range []string{source, "file://" + source, "ext::sh -c id", "--upload-pack=id", "ssh://-oProxyCommand=id/x", "git@-oProxy:x", "https://a b/c", ""} {
-		if _, _, err := Sync(t.Context(), w.Host, "shop", from, ""); api.AsError(err).Code != api.Usage {
-			t.Errorf("%q: %v", from, err)
-		}
-	}
-	for _, ref := range []string{"--all", "a..b", "a b", "@{u}"} {
-		if _, _, err := Sync(t.Context(), w.Host, "shop", address, ref); api.AsError(err).Code != api.Usage {
-			t.Errorf("%q: %v", ref, err)
-		}
-	}
-	if got := Shown("https://ada:secret@example.com/x"); strings.Contains(got, "secret") {
-		t.Error(got)
-	}
-}
-
 // TestAppName: git quotes the app, and a URL puts a slash before it.
 func TestAppName(t *testing.T) {
 	for argument, want := range map[string]string{"'shop'": "shop", "'/shop'": "shop", "/shop/": "shop", "shop": "shop", "'../shop'": "../shop"} {

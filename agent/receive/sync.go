@@ -71,9 +71,11 @@ func Shown(text string) string {
 	return parsed.Redacted()
 }
 
-// Sync brings a commit of another repository to the app's deploy branch, without a build.
-// ref is a branch, a tag or a commit of it; empty: what its HEAD is.
-func Sync(ctx context.Context, host *agent.Host, app, from, ref string) (commit string, changed bool, err error) {
+// Sync brings a commit of another repository to the app's deploy branch. ref is a branch, a
+// tag or a commit of it; empty: what its HEAD is. build is asked, and told whether the branch
+// has another commit, whether the caller goes on to build it (Receive): the branch moves when
+// that went well, so that what fails is tried again the next time, and else now.
+func Sync(ctx context.Context, host *agent.Host, app, from, ref string, build func(changed bool) bool) (commit string, builds bool, err error) {
 	if err := address(from); err != nil {
 		return "", false, err
 	}
@@ -98,10 +100,12 @@ func Sync(ctx context.Context, host *agent.Host, app, from, ref string) (commit 
 	if commit = resolve(ctx, dir, fetched); commit == "" {
 		return "", false, api.Errorf(api.Precondition, "", "%s of %s is no commit", ref, Shown(from))
 	}
-	if _, err := git(ctx, "--git-dir="+dir, "update-ref", "--end-of-options", "refs/heads/"+branch, commit); err != nil {
-		return "", false, fmt.Errorf("move %s: %w", branch, err)
+	if builds = build(commit != before); !builds {
+		if _, err := git(ctx, "--git-dir="+dir, "update-ref", "--end-of-options", "refs/heads/"+branch, commit); err != nil {
+			return "", false, fmt.Errorf("move %s: %w", branch, err)
+		}
 	}
-	return commit, commit != before, host.Fire(ctx, "deploy-source-set", app, sourceSync, Shown(from))
+	return commit, builds, host.Fire(ctx, "deploy-source-set", app, sourceSync, Shown(from))
 }
 
 // Receive has plugins and the core build and deploy a commit of the app's repository.
