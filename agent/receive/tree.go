@@ -14,7 +14,7 @@ type Author struct{ Name, Address string }
 
 // Tree makes a folder the next commit of an app's repository, as if it had been pushed, and
 // has it built and deployed: the branch moves when that went well. A folder that is what
-// the branch has already changes nothing. What a .gitignore in it names counts, too: whoever
+// the branch has already, and the app runs, changes nothing. What a .gitignore in it names counts, too: whoever
 // packed it, packed it for the build.
 func (r *Receiver) Tree(ctx context.Context, app, dir, message string, by Author) (changed bool, err error) {
 	if err := r.ready(app); err != nil {
@@ -26,16 +26,31 @@ func (r *Receiver) Tree(ctx context.Context, app, dir, message string, by Author
 	if err := Initialize(ctx, r.Host.Places, app); err != nil {
 		return false, err
 	}
-	commit, changed, err := commitTree(ctx, r.Host, app, dir, message, by)
-	if err != nil || !changed {
+	commit, fresh, err := commitTree(ctx, r.Host, app, dir, message, by)
+	if err != nil {
 		return false, err
+	}
+	if !fresh {
+		if running, err := r.runs(app, commit); err != nil || running {
+			return false, err
+		}
 	}
 	return true, r.Receive(agent.WithStreams(ctx, agent.Streams{Out: r.Out, Err: r.Err}), app, commit)
 }
 
+// runs tells whether the app runs what was built of a commit.
+func (r *Receiver) runs(app, commit string) (bool, error) {
+	version, err := r.Host.Ledger.Current(app)
+	if err != nil || version == 0 {
+		return false, err
+	}
+	current, err := r.Host.Ledger.Release(app, version)
+	return err == nil && current.Document.Source.Revision == commit, err
+}
+
 // commitTree writes a folder into the repository, as a commit on top of the deploy branch
-// that no branch has yet.
-func commitTree(ctx context.Context, host *agent.Host, app, dir, message string, by Author) (commit string, changed bool, err error) {
+// that no branch has yet: a fresh one, or the deploy branch's own when that is the same.
+func commitTree(ctx context.Context, host *agent.Host, app, dir, message string, by Author) (commit string, fresh bool, err error) {
 	repository := host.Places.App(app)
 	head, _, err := Head(ctx, host, app)
 	if err != nil {
@@ -65,7 +80,7 @@ func commitTree(ctx context.Context, host *agent.Host, app, dir, message string,
 	args := []string{"commit-tree", "-m", message}
 	if head != "" {
 		if former, err := gitWith(ctx, env, "rev-parse", head+"^{tree}"); err != nil || former == tree {
-			return "", false, err
+			return head, false, err
 		}
 		args = append(args, "-p", head)
 	}

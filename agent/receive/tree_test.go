@@ -30,7 +30,7 @@ func folder(t *testing.T, files map[string]string) string {
 }
 
 // TestTree: a folder becomes the deploy branch's next commit, with what its .gitignore
-// names; the same once more is nothing; what fails moves no branch.
+// names; the same once more is nothing, unless the app runs something else; what fails moves no branch.
 func TestTree(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
@@ -48,8 +48,18 @@ func TestTree(t *testing.T) {
 		w.trees[0] != ".gitignore Procfile link target/app.jar" {
 		t.Errorf("%s of %s: %+v, %q", head, branch, w.builds, w.trees)
 	}
+	runs := func(version int, source api.Source) {
+		t.Helper()
+		must(t, w.Host.Ledger.Save("shop", agent.Record{Release: api.Release{Version: version}, Document: api.ReleaseDocument{Source: source}}))
+		must(t, w.Host.Ledger.SetCurrent("shop", version))
+	}
+	runs(1, w.builds[0].From)
 	if changed, err := tree(first, Author{}); err != nil || changed || len(w.builds) != 1 {
 		t.Errorf("the same once more: %v, %v", changed, err)
+	}
+	runs(2, api.Source{}) // an image, or another release by a rollback
+	if changed, err := tree(first, Author{}); err != nil || !changed || len(w.builds) != 2 || w.builds[1].From.Revision != head {
+		t.Errorf("the same, which does not run any more: %v, %v, %d builds", changed, err, len(w.builds))
 	}
 	w.fail = errors.New("sick")
 	if _, err := tree(map[string]string{"Procfile": "web: y\n"}, Author{}); err == nil {
