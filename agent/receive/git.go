@@ -49,6 +49,10 @@ func environment(more ...string) []string {
 // the host's own git. What is refused is gone with it.
 const quarantineVariable = "DOKKU_PUSH_QUARANTINE"
 
+// shallowVariable names the file in which git keeps, until its hook agrees, which commits of
+// the repository have no parents here.
+const shallowVariable = "DOKKU_PUSH_SHALLOW"
+
 // ofRepository tells the variables by which git says to its children which repository they
 // are in. A plugin that a hook starts is to find the repositories that it names itself.
 func ofRepository(name string) bool {

@@ -35,12 +35,14 @@ func (r *Receiver) Hook(ctx context.Context, app string) error {
 	if err != nil {
 		return err
 	}
-	quarantine := os.Getenv("GIT_QUARANTINE_PATH")
+	quarantine, shallow := os.Getenv("GIT_QUARANTINE_PATH"), os.Getenv("GIT_SHALLOW_FILE")
 	for _, pair := range os.Environ() { // plugins are to see repositories as anybody does
 		if name, _, _ := strings.Cut(pair, "="); ofRepository(name) {
 			_ = os.Unsetenv(name) // fails never for a name that is set
 		}
 	}
+	_ = os.Setenv(shallowVariable, shallow) // fails never: it holds no NUL
+	defer func() { _ = os.Unsetenv(shallowVariable) }()
 	if quarantine != "" && r.plugins() {
 		if err := adopt(r.Host.Places.App(app), quarantine); err != nil {
 			return err

@@ -46,6 +46,30 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
+// TestShallow: a first push without all of its history is built with its folder .git: which
+// commits have no parents stands beside the repository until the hook agrees.
+func TestShallow(t *testing.T) {
+	w := newWorld(t)
+	w.set("git/keep-git-dir", "true")
+	must(t, Initialize(t.Context(), w.Host.Places, "shop"))
+	dir := t.TempDir()
+	command(t, dir, "git", "init", "--quiet", "whole")
+	for _, message := range []string{"first", "second"} {
+		command(t, filepath.Join(dir, "whole"), "git", "commit", "--quiet", "--allow-empty", "--message", message)
+	}
+	command(t, dir, "git", "clone", "--quiet", "--depth=1", "file://"+filepath.Join(dir, "whole"), "shallow")
+	c := command(t, filepath.Join(dir, "shallow"), "git", "rev-parse", "HEAD")
+	file := filepath.Join(w.Host.Places.App("shop"), "shallow_x")
+	must(t, os.WriteFile(file, []byte(c+"\n"), 0o644))
+	t.Setenv("GIT_SHALLOW_FILE", file)
+	t.Setenv("GIT_QUARANTINE_PATH", filepath.Join(dir, "shallow", ".git", "objects"))
+	seen := ""
+	w.look = func(dir string) { seen = command(t, dir, "git", "log", "--format=%s") }
+	if err := w.hook(none + " " + c + " refs/heads/master"); err != nil || seen != "second" {
+		t.Errorf("git in the build says %q, %v", seen, err)
+	}
+}
+
 // TestLost: of a push whose client goes away before all of it has come, nothing is built, no
 // branch is there and nothing is kept.
 func TestLost(t *testing.T) {

@@ -171,8 +171,11 @@ func checkOut(ctx context.Context, repository, dir, commit string, keep bool) er
 		}
 		err = os.WriteFile(alternates, []byte(from), 0o644)
 	}
-	if text, readErr := os.ReadFile(filepath.Join(repository, "shallow")); err == nil && readErr == nil {
-		err = os.WriteFile(filepath.Join(dir, ".git", "shallow"), text, 0o644)
+	for _, name := range []string{filepath.Base(os.Getenv(shallowVariable)), "shallow"} { // a push's, which may be of another app
+		if text, readErr := os.ReadFile(filepath.Join(repository, name)); err == nil && readErr == nil {
+			err = os.WriteFile(filepath.Join(dir, ".git", "shallow"), text, 0o644)
+			break
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("take the tree out of the repository: %w", err)
