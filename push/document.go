@@ -40,7 +40,7 @@ func documentOf(o Options, project *Project, image *build.Image) (api.ReleaseDoc
 	}
 	if len(missing) > 0 {
 		return document, api.Errorf(api.Configuration, "read the secrets", "dokku.hcl names secrets that are not set here: %s", strings.Join(missing, ", ")).
-			WithHint("set them in the environment of dokku-push (in CI: as masked variables)")
+			WithHint("set them in the environment of dokku-push (in CI: as masked variables); for git push, in the app's config (config:set)")
 	}
 	if len(open) > 0 {
 		return document, api.Errorf(api.Configuration, "read the secrets", "dokku.hcl names secrets that are empty here or hold a placeholder: %s", strings.Join(open, ", ")).

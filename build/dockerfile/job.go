@@ -69,7 +69,7 @@ func (j *job) readSecrets(getenv func(string) (string, bool)) error {
 	}
 	if len(missing) > 0 {
 		return api.Errorf(api.Configuration, "read the build's secrets", "dokku.hcl names secrets that are not set here: %s", strings.Join(missing, ", ")).
-			WithHint("set them in the environment of dokku-push (in CI: as masked variables)")
+			WithHint("set them in the environment of dokku-push (in CI: as masked variables); for git push, in the app's config (config:set)")
 	}
 	j.session = append(j.session, secretsprovider.FromMap(secrets))
 	return nil
