@@ -161,6 +161,7 @@ func (h *Host) removeContainers(ctx context.Context, app string) error {
 	return nil
 }
 
+// removeImages lets all names go that an app has in the engine, and what only they have kept.
 func (h *Host) removeImages(ctx context.Context, app string) error {
 	names, err := h.Images.Names(ctx, "dokku/"+app)
 	if err != nil {
@@ -186,6 +187,10 @@ func (h *Host) removeImages(ctx context.Context, app string) error {
 		if err := h.dropImage(ctx, app, image.ID); err != nil {
 			return err
 		}
+	}
+	built := api.BuiltImage(app)
+	if err := ignoreNotFound(h.Images.Untag(ctx, built)); err != nil {
+		return fmt.Errorf("remove the image %s: %w", built, err)
 	}
 	return nil
 }

@@ -26,6 +26,10 @@ type HostBuild struct {
 	Missing []string `json:"missing,omitempty"`
 }
 
+// BuiltImage is the name under which a build leaves an app's image in the engine, for the next
+// one. On a host that builds it goes with the app.
+func BuiltImage(app string) string { return "dokku-push/" + app + ":latest" }
+
 // BuildKitPath is where the agent's socket, asked with POST, answers with a HostBuildKit:
 // the daemon is started for the build that asks, and ends with it.
 const BuildKitPath = "/v1/buildkit"

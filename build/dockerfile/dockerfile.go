@@ -161,7 +161,7 @@ func (e *engine) take(ctx context.Context, s *store, id, tag string, request bui
 }
 
 // ImageName is the tag that keeps an app's image in the engine.
-func ImageName(app string) string { return "dokku-push/" + app + ":latest" }
+func ImageName(app string) string { return api.BuiltImage(app) }
 
 // source is where a build finds its files, all absolute.
 type source struct {

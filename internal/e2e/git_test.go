@@ -224,6 +224,9 @@ plugn trigger receive-app "$APP" "$newrev"`})
 	}
 	prints(t, h, c.git("rev-parse", "HEAD")+"\n", "git:report", review, "--git-sha")
 	dokku(t, h, 0, "--force", "apps:destroy", review)
+	if left := docker(t, "images", "--quiet", "dokku-push/"+review) + docker(t, "images", "--quiet", "dokku/"+review); left != "" {
+		t.Errorf("the engine still has images of it: %s", left)
+	}
 }
 
 // TestGitMeanwhile: while a push is being built a second one is refused and told whose the
