@@ -85,15 +85,23 @@ func ownFiles(app *manifest.App) error {
 }
 
 // ownVariables are not an app's to set: they say whom the build speaks to.
-var ownVariables = []string{"BUILDKIT_HOST", "DOCKER_HOST", "HOME", "PATH", "XDG_CACHE_HOME"}
+var ownVariables = []string{"BUILDKIT_HOST", "DOCKER_HOST", "HOME", "PATH", "XDG_CACHE_HOME", "XDG_STATE_HOME"}
 
-// withConfig looks a name up in the app's config before the environment.
+// withConfig looks a name up in the app's config. What else is in the environment is the
+// host's, and no tree that is pushed to it reads that.
 func withConfig(getenv func(string) (string, bool), config map[string]string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
-		if value, ok := config[name]; ok && !slices.Contains(ownVariables, name) {
-			return value, true
+		switch {
+		case slices.Contains(ownVariables, name):
+			return getenv(name)
+		case name == "SSH_AUTH_SOCK": // RUN --mount=type=ssh would speak to whatever of the host listens there
+			return "", false
 		}
-		return getenv(name)
+		value, ok := config[name]
+		if !ok && name == builderVariable {
+			return getenv(name)
+		}
+		return value, ok
 	}
 }
 

@@ -68,3 +68,23 @@ func TestOwnFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestHostsEnvironment: a build on a host has the app's config, and of the host's own
+// environment what a build is made with.
+func TestHostsEnvironment(t *testing.T) {
+	of := withConfig(func(name string) (string, bool) { return "host's", true },
+		map[string]string{"TOKEN": "app's", "HOME": "app's", "SSH_AUTH_SOCK": "/run/docker.sock", "EMPTY": ""})
+	for name, want := range map[string]string{"TOKEN": "app's", "HOME": "host's", "BUILDKIT_HOST": "host's", "DOKKU_CNB_BUILDER": "host's", "EMPTY": "",
+		"AWS_SECRET_ACCESS_KEY": "no", "SSH_AUTH_SOCK": "no", "ACTIONS_RUNTIME_TOKEN": "no"} {
+		got, ok := of(name)
+		if !ok {
+			got = "no"
+		}
+		if got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if got, _ := withConfig(func(string) (string, bool) { return "host's", true }, map[string]string{builderVariable: "app's"})(builderVariable); got != "app's" {
+		t.Errorf("the builder's image is the %s", got)
+	}
+}
