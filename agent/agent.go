@@ -115,6 +115,11 @@ type Containers interface {
 	// link. What is not there is ErrNotFound; what is no file, or has more bytes than
 	// most, is another error that says so.
 	ReadFile(ctx context.Context, ref, path string, most int64) ([]byte, error)
+	// Volumes are the names of the engine's volumes that begin so, sorted.
+	Volumes(ctx context.Context, prefix string) ([]string, error)
+	// RemoveVolume removes a volume with what is in it. One that a container has stays;
+	// that, or one that is gone, is no error.
+	RemoveVolume(ctx context.Context, name string) error
 	// Info says what the engine is.
 	Info(ctx context.Context) (EngineInfo, error)
 }

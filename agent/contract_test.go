@@ -21,7 +21,8 @@ func TestContracts(t *testing.T) {
 		w.images["sha256:image"] = agent.Image{ID: "sha256:image"}
 		w.names["shop:v1"] = "sha256:image"
 		contract.Engine(t, contract.EngineWorld{Images: h.Images, Containers: h.Containers, Image: "sha256:image", Repository: "shop",
-			Spec: func(name string) agent.ContainerSpec { return agent.ContainerSpec{Name: name, Image: "sha256:image"} }})
+			Spec:   func(name string) agent.ContainerSpec { return agent.ContainerSpec{Name: name, Image: "sha256:image"} },
+			Volume: func(name string, used bool) { w.volumes[name] = used }})
 	})
 	t.Run("proxy", func(t *testing.T) {
 		contract.Proxy(t, contract.ProxyWorld{Proxy: h.Proxy, Places: h.Places, File: func(_, text string) []byte { return fmt.Appendln(nil, text) },

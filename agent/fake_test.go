@@ -322,6 +322,27 @@ func (c containers) ReadFile(ctx context.Context, ref, path string, most int64) 
 	return content, err
 }
 
+func (c containers) Volumes(ctx context.Context, prefix string) (found []string, err error) {
+	err = c.locked(ctx, "list the volumes", func() error {
+		for _, name := range slices.Sorted(maps.Keys(c.volumes)) {
+			if strings.HasPrefix(name, prefix) {
+				found = append(found, name)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+func (c containers) RemoveVolume(ctx context.Context, name string) error {
+	return c.locked(ctx, "remove a volume", func() error {
+		if !c.volumes[name] {
+			delete(c.volumes, name)
+		}
+		return nil
+	})
+}
+
 func (c containers) Info(ctx context.Context) (info agent.EngineInfo, err error) {
 	err = c.do(ctx, "ask the engine", func() error {
 		info = agent.EngineInfo{OS: "linux", Arch: "amd64", Memory: 8 << 30}

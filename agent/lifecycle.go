@@ -192,6 +192,23 @@ func (h *Host) removeImages(ctx context.Context, app string) error {
 	if err := ignoreNotFound(h.Images.Untag(ctx, built)); err != nil {
 		return fmt.Errorf("remove the image %s: %w", built, err)
 	}
+	return h.removeCaches(ctx, app)
+}
+
+// removeCaches lets the volumes go that buildpacks have kept on this host for an app's next build.
+func (h *Host) removeCaches(ctx context.Context, app string) error {
+	volumes, err := h.Containers.Volumes(ctx, api.BuildCaches(app))
+	if err != nil {
+		return fmt.Errorf("list the caches of builds: %w", err)
+	}
+	for _, volume := range volumes {
+		if !api.IsBuildCache(app, volume) {
+			continue
+		}
+		if err := h.Containers.RemoveVolume(ctx, volume); err != nil {
+			return fmt.Errorf("remove the cache of builds %s: %w", volume, err)
+		}
+	}
 	return nil
 }
 

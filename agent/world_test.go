@@ -32,6 +32,7 @@ type world struct {
 	names      map[string]string            // tags and references to ids
 	files      map[string]map[string]string // of images, by id and path
 	containers map[string]agent.Container
+	volumes    map[string]bool // whether a container has it
 	points     map[string]map[int]agent.Backend
 	addresses  map[string]string // stable ones, by app and index
 	fails      map[string]error  // by the name of the act
@@ -46,7 +47,7 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	return &world{dir: memory(t), remote: map[string]agent.Image{}, images: map[string]agent.Image{}, names: map[string]string{}, files: map[string]map[string]string{},
-		containers: map[string]agent.Container{}, points: map[string]map[int]agent.Backend{}, addresses: map[string]string{}, fails: map[string]error{},
+		containers: map[string]agent.Container{}, volumes: map[string]bool{}, points: map[string]map[int]agent.Backend{}, addresses: map[string]string{}, fails: map[string]error{},
 		exits: map[string]int{}, plugins: map[string]func([]string) error{}}
 }
 
@@ -65,7 +66,7 @@ func memory(t testing.TB) string {
 func (w *world) clone(t *testing.T) *world {
 	t.Helper()
 	n := newWorld(t)
-	n.remote, n.images, n.names, n.containers = maps.Clone(w.remote), maps.Clone(w.images), maps.Clone(w.names), maps.Clone(w.containers)
+	n.remote, n.images, n.names, n.containers, n.volumes = maps.Clone(w.remote), maps.Clone(w.images), maps.Clone(w.names), maps.Clone(w.containers), maps.Clone(w.volumes)
 	n.addresses, n.plugin, n.files, n.patience = maps.Clone(w.addresses), w.plugin, w.files, w.patience
 	for app, points := range w.points {
 		n.points[app] = maps.Clone(points)

@@ -1,5 +1,11 @@
 package api
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
 // HostBuild is what a host's agent asks `dokku-push build --on-host` for, on its standard
 // input: the build of a tree that was pushed there by git. The answer, on its standard
 // output, is the ReleaseDocument of what it has built and handed to the agent.
@@ -29,6 +35,28 @@ type HostBuild struct {
 // BuiltImage is the name under which a build leaves an app's image in the engine, for the next
 // one. On a host that builds it goes with the app.
 func BuiltImage(app string) string { return "dokku-push/" + app + ":latest" }
+
+// BuildCache is the name of the volume in which a build of an app keeps what its next one may
+// use. folder tells one copy of its tree from another, kind what is kept. On a host that
+// builds it goes with the app.
+func BuildCache(app, folder, kind string) string {
+	sum := sha256.Sum256([]byte(folder))
+	return BuildCaches(app) + hex.EncodeToString(sum[:buildCacheHash]) + "." + kind
+}
+
+// BuildCaches is how the names of an app's volumes begin (BuildCache), and perhaps those of
+// another's whose name begins with its own.
+func BuildCaches(app string) string { return "dokku-push-" + app + "-" }
+
+// IsBuildCache tells an app's volume by its name.
+func IsBuildCache(app, volume string) bool {
+	rest, ok := strings.CutPrefix(volume, BuildCaches(app))
+	sum, kind, dot := strings.Cut(rest, ".")
+	bytes, err := hex.DecodeString(sum)
+	return ok && dot && kind != "" && err == nil && len(bytes) == buildCacheHash
+}
+
+const buildCacheHash = 6 // bytes
 
 // BuildKitPath is where the agent's socket, asked with POST, answers with a HostBuildKit:
 // the daemon is started for the build that asks, and ends with it.

@@ -1,7 +1,10 @@
 package docker
 
 import (
+	"context"
 	"testing"
+
+	"github.com/moby/moby/client"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/internal/contract"
@@ -14,5 +17,14 @@ func TestContract(t *testing.T) {
 			spec := w.spec(script("trap 'exit 0' TERM; while :; do sleep 0.1; done"))
 			spec.Name = name
 			return spec
+		},
+		Volume: func(name string, used bool) {
+			_, err := w.api.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: name})
+			must(t, err)
+			t.Cleanup(func() { must(t, w.RemoveVolume(context.Background(), name)) })
+			if used {
+				id := w.create(t, agent.ContainerSpec{Args: []string{"--volume=" + name + ":/kept"}})
+				t.Cleanup(func() { must(t, w.Remove(context.Background(), id)) })
+			}
 		}})
 }

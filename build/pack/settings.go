@@ -3,9 +3,6 @@ package pack
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -171,10 +168,8 @@ func (b Builder) keep(request build.Request, settings *cnb.BuildOptions, said *s
 
 // volumes are the caches of one app in one folder of this machine.
 func volumes(request build.Request) cache.CacheOpts {
-	folder := sha256.Sum256([]byte(request.Dir))
-	base := fmt.Sprintf("dokku-push-%s-%s", request.Name, hex.EncodeToString(folder[:6]))
 	volume := func(kind string) cache.CacheInfo {
-		return cache.CacheInfo{Format: cache.CacheVolume, Source: base + "." + kind}
+		return cache.CacheInfo{Format: cache.CacheVolume, Source: api.BuildCache(request.Name, request.Dir, kind)}
 	}
 	return cache.CacheOpts{Build: volume("build"), Launch: volume("launch"), Kaniko: volume("kaniko")}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/dokku-push/dokku-push/agent"
 )
@@ -18,6 +19,8 @@ type EngineWorld struct {
 	Repository string // its name is Repository:v1
 	// Spec is a container of that name which goes on running and ends when it is told to.
 	Spec func(name string) agent.ContainerSpec
+	// Volume makes a volume; used: one that a container has from then on.
+	Volume func(name string, used bool)
 }
 
 // Engine is what every agent.Images and agent.Containers must do.
@@ -26,6 +29,30 @@ func Engine(t *testing.T, w EngineWorld) {
 	t.Run("containers", w.containers)
 	t.Run("used", w.used)
 	t.Run("commit", w.commit)
+	t.Run("volumes", w.volumes)
+}
+
+func (w EngineWorld) volumes(t *testing.T) {
+	ctx, c, prefix := t.Context(), w.Containers, w.Repository+"-v"
+	list := func(want ...string) {
+		t.Helper()
+		found, err := c.Volumes(ctx, prefix)
+		must(t, err)
+		if diff := cmp.Diff(want, found, cmpopts.EquateEmpty()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	list()
+	w.Volume(prefix+".b", false)
+	w.Volume(prefix+".a", true)
+	w.Volume("of-"+prefix, false)
+	list(prefix+".a", prefix+".b")
+	for range 2 { // the second time it is gone, or there as before
+		must(t, c.RemoveVolume(ctx, prefix+".a"))
+		must(t, c.RemoveVolume(ctx, prefix+".b"))
+	}
+	list(prefix + ".a")
+	must(t, c.RemoveVolume(ctx, "of-"+prefix))
 }
 
 func (w EngineWorld) names(t *testing.T) {
