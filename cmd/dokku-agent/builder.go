@@ -169,6 +169,7 @@ func (b *builder) environment() []string {
 		name, _, _ := strings.Cut(pair, "=")
 		switch {
 		case name == "XDG_CACHE_HOME", name == "XDG_STATE_HOME", strings.HasPrefix(name, "CI"), strings.HasPrefix(name, "GITHUB_"), strings.HasPrefix(name, "GIT_"),
+			pair == "DOKKU_CNB_BUILDER="+usualPackBuilder, // told to plugins; a build would take it for somebody's choice
 			name == "DOKKU_HOST", name == "DOKKU_APP", name == "DOKKU_ENVIRONMENT", name == "DOKKU_MANIFEST", name == "DOKKU_LOG_FORMAT":
 		default:
 			kept = append(kept, pair)

@@ -128,6 +128,10 @@ func rootHelper(argv []string) func(ctx context.Context, verb string, input []by
 	}
 }
 
+// usualPackBuilder is what plugins read of the image that builds with buildpacks where
+// nobody names one.
+const usualPackBuilder = "heroku/builder:24"
+
 // exportVariables puts what plugins are promised into the environment
 // (PLUGIN-CONTRACT 2.2). A value that the caller set stays.
 func exportVariables(places agent.Places, embedded bool) {
@@ -156,6 +160,7 @@ func exportVariables(places agent.Places, embedded bool) {
 		{"DOCKER_BIN", "docker"}, {"DOKKU_LOGS_DIR", places.Logs}, {"DOKKU_LOGS_HOST_DIR", places.Logs},
 		{"DOKKU_EVENTS_LOGFILE", filepath.Join(places.Logs, "events.log")}, {"DOKKU_DISTRO", distro}, {"DOKKU_CONTAINER_LABEL", "dokku"},
 		{"DOKKU_GLOBAL_RUN_ARGS", labels}, {"DOKKU_GLOBAL_BUILD_ARGS", labels},
+		{"DOKKU_IMAGE", "gliderlabs/herokuish:latest-24"}, {"DOKKU_CNB_BUILDER", usualPackBuilder},
 	} {
 		if os.Getenv(pair[0]) == "" {
 			_ = os.Setenv(pair[0], pair[1]) // fails only for names that are not valid
