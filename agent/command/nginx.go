@@ -81,11 +81,11 @@ func (c *Call) logPath(app, key string) (string, error) {
 			return value, nil
 		}
 	}
-	return filepath.Join(c.logDir(), app+"-"+strings.TrimSuffix(key, "-log-path")+".log"), nil
+	return UsualNginx(c.Host, app, key), nil
 }
 
-func (c *Call) logDir() string {
-	if dir := c.Host.Config.Nginx.LogDir; dir != "" {
+func logDir(host *agent.Host) string {
+	if dir := host.Config.Nginx.LogDir; dir != "" {
 		return dir
 	}
 	return "/var/log/nginx"
@@ -99,8 +99,8 @@ func (c *Call) notItsLog(app, path string) (problem string, err error) {
 		rest, ok := strings.CutPrefix(name, app)
 		return ok && rest != "" && strings.ContainsRune("-._", rune(rest[0]))
 	}
-	if filepath.Join(c.logDir(), name) != path || !begins(app) {
-		return fmt.Sprintf("is not %s-….log in %s", app, c.logDir()), nil
+	if filepath.Join(logDir(c.Host), name) != path || !begins(app) {
+		return fmt.Sprintf("is not %s-….log in %s", app, logDir(c.Host)), nil
 	}
 	apps, err := c.Host.Settings.Apps()
 	if err != nil {
@@ -282,13 +282,24 @@ func (c *Call) isLog(app string) check {
 		}
 		problem, err := c.notItsLog(app, value)
 		if err == nil && (problem != "" || strings.ContainsAny(value, " ;{}\"'\\#$")) {
-			err = api.Errorf(api.Usage, "", "%q is not %s-….log in %s", value, app, c.logDir())
+			err = api.Errorf(api.Usage, "", "%q is not %s-….log in %s", value, app, logDir(c.Host))
 		}
 		return err
 	}
 }
 
-// usualNginx is what holds where nobody has set a property.
+// UsualNginx is what holds for an app where nobody has set an nginx property; a log of no
+// app is nowhere.
+func UsualNginx(host *agent.Host, app, key string) string {
+	if key != accessLog && key != errorLog {
+		return usualNginx[key]
+	}
+	if app == "" || app == "--global" {
+		return ""
+	}
+	return filepath.Join(logDir(host), app+"-"+strings.TrimSuffix(key, "-log-path")+".log")
+}
+
 var usualNginx = map[string]string{
 	"client-body-timeout": "60s", "client-header-timeout": "60s", "client-max-body-size": "1m", "keepalive-timeout": "75s", "lingering-timeout": "5s",
 	"send-timeout": "60s", "proxy-connect-timeout": "60s", "proxy-read-timeout": "60s", "proxy-send-timeout": "60s", "proxy-buffer-size": "4k",
@@ -305,12 +316,8 @@ func nginxReport(ctx context.Context, call *Call) error {
 	return call.report(ctx, "nginx", func(app string, settings agent.Settings) ([]reportLine, error) {
 		var rows []reportLine
 		for _, key := range manifest.NginxProperties() {
-			usual := usualNginx[key]
-			if (key == accessLog || key == errorLog) && app != "--global" {
-				usual = filepath.Join(call.logDir(), app+"-"+strings.TrimSuffix(key, "-log-path")+".log")
-			}
 			if key != "nginx-conf-sigil-path" {
-				rows = append(rows, computed("Nginx", key, usual, settings, global, "nginx/"+key)...)
+				rows = append(rows, computed("Nginx", key, UsualNginx(call.Host, app, key), settings, global, "nginx/"+key)...)
 			}
 		}
 		return rows, nil

@@ -38,7 +38,7 @@ func propGet(_ context.Context, a *ask) error {
 
 func propGetDefault(_ context.Context, a *ask) error {
 	value, ok := a.properties().Property(a.arg(0), a.arg(1), a.arg(2))
-	if !ok || value == "" {
+	if !ok { // an empty value is one
 		value = a.arg(3)
 	}
 	if value == "" {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/dokku-push/dokku-push/agent"
+	"github.com/dokku-push/dokku-push/agent/command"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -197,21 +198,6 @@ func validateNginx(ctx context.Context, a *ask) error {
 	return err
 }
 
-// usual are nginx properties that plugins ask for by what holds for an app.
-func (a *ask) usual(app, key string) string {
-	logs := a.Host.Config.Nginx.LogDir
-	if logs == "" {
-		logs = "/var/log/nginx"
-	}
-	switch key {
-	case "access-log-path":
-		return filepath.Join(logs, app+"-access.log")
-	case "error-log-path":
-		return filepath.Join(logs, app+"-error.log")
-	}
-	return ""
-}
-
 // nginxProperty is [--app APP] [--computed|--global] KEY.
 func nginxProperty(_ context.Context, a *ask) error {
 	computed, global, app := a.flag("--computed"), a.flag("--global"), ""
@@ -225,8 +211,8 @@ func nginxProperty(_ context.Context, a *ask) error {
 	if global || computed && value == "" {
 		value, _ = a.properties().Property("nginx", "--global", key)
 	}
-	if computed && value == "" {
-		value = a.usual(app, key)
+	if (computed || global) && value == "" {
+		value = command.UsualNginx(a.Host, app, key)
 	}
 	return a.say(value)
 }

@@ -89,9 +89,9 @@ nginx-vhosts/internal-functions | fn-nginx-error-log-path app | <nginx-property>
 nginx-vhosts/internal-functions | fn-nginx-computed-access-log-path app | <nginx-property><--app><app><--computed><access-log-path>
 nginx-vhosts/internal-functions | fn-nginx-computed-access-log-format app | <nginx-property><--app><app><--computed><access-log-format>
 nginx-vhosts/internal-functions | fn-nginx-computed-error-log-path app | <nginx-property><--app><app><--computed><error-log-path>
-nginx-vhosts/internal-functions | fn-nginx-global-access-log-path | <nginx-property><--global><access-log-path>
-nginx-vhosts/internal-functions | fn-nginx-global-access-log-format | <nginx-property><--global><access-log-format>
-nginx-vhosts/internal-functions | fn-nginx-global-error-log-path | <nginx-property><--global><error-log-path>
+nginx-vhosts/internal-functions | fn-nginx-global-access-log-path app | <nginx-property><--app><app><--global><access-log-path>
+nginx-vhosts/internal-functions | fn-nginx-global-access-log-format app | <nginx-property><--app><app><--global><access-log-format>
+nginx-vhosts/internal-functions | fn-nginx-global-error-log-path app | <nginx-property><--app><app><--global><error-log-path>
 proxy/functions | is_app_proxy_enabled app | <is_app_proxy_enabled><app>
 proxy/functions | get_app_proxy_type app | <get_app_proxy_type><app>
 ps/functions | ps_start app | <ps_start><app>
