@@ -158,3 +158,14 @@ func (h *Host) InsideDeploy(ctx context.Context, app string) bool {
 	holder, err := h.Ledger.Holder(app)
 	return err == nil && holder != nil && holder.Request == request
 }
+
+// beforeSwitch tells whether ctx is within a deploy of the app that makes the site itself
+// when it comes to that. Once its release is current it does so no more: what the site is made
+// of may change in a trigger that comes after, and counts at once.
+func (h *Host) beforeSwitch(ctx context.Context, app string) bool {
+	if !h.InsideDeploy(ctx, app) {
+		return false
+	}
+	current, err := h.currentRecord(app)
+	return err != nil || current == nil || current.Request != nestedIn(ctx)
+}

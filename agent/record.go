@@ -96,6 +96,9 @@ func (r *run) after(ctx context.Context) *api.Error {
 	if err := r.mark(markRetire, stateBegin, retireMark{Containers: r.old}); err != nil {
 		r.warn("should this process die, the former containers stay until the next deploy: %v", err)
 	}
+	if err := r.followSite(ctx); err != nil {
+		failures = append(failures, err)
+	}
 	if err := r.Host.markDeployed(app); err != nil {
 		failures = append(failures, err)
 	}
@@ -137,6 +140,19 @@ func (r *run) after(ctx context.Context) *api.Error {
 	first := api.AsError(failures[0])
 	return &api.Error{Code: api.HookFailed, Op: first.Op, Message: first.Message, Failure: first.Failure,
 		Hint: "release v" + strconv.Itoa(r.version) + " is live; only what runs after a deploy failed"}
+}
+
+// followSite makes the site once more where a trigger of the switch itself (nginx-pre-reload,
+// core-post-deploy) has changed the settings that it is made of.
+func (r *run) followSite(ctx context.Context) error {
+	now, err := r.Settings.Read(r.change.App)
+	if err != nil {
+		return fmt.Errorf("read the settings: %w", err)
+	}
+	if sameSite(now, r.settings) {
+		return nil
+	}
+	return r.Host.renewSite(Nested(ctx, r.change.Request), r.change.App)
 }
 
 // markDeployed says that the app runs, and is to run again after a restart.

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -37,12 +39,12 @@ type siteUndo struct {
 
 // ChangeSite changes settings and files and brings the app's site up to them. Where nginx
 // refuses, all is as it was, byte for byte, before it returns. Within a deploy of the app
-// only the change is made: the deploy makes the site.
+// whose release is not current yet only the change is made: the deploy makes the site.
 func (h *Host) ChangeSite(ctx context.Context, app string, by Caller, change SiteChange) error {
 	if err := h.Exists(app); err != nil {
 		return err
 	}
-	if h.InsideDeploy(ctx, app) {
+	if h.beforeSwitch(ctx, app) {
 		_, _, err := h.Settings.Change(app, change.settings)
 		if err != nil {
 			return fmt.Errorf("write the settings of %s: %w", app, err)
@@ -101,6 +103,18 @@ func siteSettings(s Settings) Settings {
 		env[noVhost] = value
 	}
 	return Settings{Env: env, Domains: s.Domains, Ports: s.Ports, Properties: s.Properties}
+}
+
+// sameSite tells whether two settings make the same site of the same containers.
+func sameSite(a, b Settings) bool {
+	properties := func(s Settings) map[string]string {
+		kept := maps.Clone(s.Properties)
+		maps.DeleteFunc(kept, func(name, _ string) bool {
+			return !strings.HasPrefix(name, "nginx/") && !strings.HasPrefix(name, "proxy/") && !strings.HasPrefix(name, "ports/")
+		})
+		return kept
+	}
+	return a.Env[noVhost] == b.Env[noVhost] && slices.Equal(a.Domains, b.Domains) && slices.Equal(a.Ports, b.Ports) && maps.Equal(properties(a), properties(b))
 }
 
 func (h *Host) siteUndoFile(app string) string {
