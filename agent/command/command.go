@@ -108,7 +108,11 @@ func (c *Call) apply(ctx context.Context, change agent.Change) error {
 // applied is apply, and tells whether there was anything to change.
 func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, err error) {
 	if c.Host.InsideDeploy(ctx, change.App) {
-		fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and no second deploy is started\n", change.App)
+		if change.Image != "" { // nothing has noted it
+			return false, api.Errorf(api.Locked, "", "%s is being deployed: another image cannot be deployed within that", change.App).
+				WithHint("call this when the deploy is over, or name the image by deployed-app-image-repo and deployed-app-image-tag")
+		}
+		c.saidWithin(change.App)
 		return true, nil
 	}
 	request, err := newRequest()
@@ -136,6 +140,11 @@ func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, 
 	}
 	fmt.Fprintln(c.Out)
 	return verdict.Changed, nil
+}
+
+// saidWithin tells a plugin that its command starts no deploy within one.
+func (c *Call) saidWithin(app string) {
+	fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and no second deploy is started\n", app)
 }
 
 // show prints one event in Dokku's form.

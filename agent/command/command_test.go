@@ -91,6 +91,11 @@ func deploy(t *testing.T, h *agent.Host) {
 // do carries a command out as it stands in the table.
 func do(t *testing.T, call Call, line string) (out, problem string, err error) {
 	t.Helper()
+	return doWithin(context.Background(), t, call, line)
+}
+
+func doWithin(ctx context.Context, t *testing.T, call Call, line string) (out, problem string, err error) {
+	t.Helper()
 	words, err := agent.SplitWords(line)
 	must(t, err)
 	var stdout, stderr bytes.Buffer
@@ -100,7 +105,7 @@ func do(t *testing.T, call Call, line string) (out, problem string, err error) {
 	}
 	for _, row := range Table() {
 		if row.Name == words[0] {
-			err = row.Do(context.Background(), &call)
+			err = row.Do(ctx, &call)
 			return stdout.String(), stderr.String(), err
 		}
 	}

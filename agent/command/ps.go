@@ -149,7 +149,9 @@ func psScale(ctx context.Context, call *Call) error {
 		return err
 	}
 	call.say("Scaling %s processes: %s", app, strings.Join(call.Args, " "))
-	if current != 0 && !skip && settings.Properties["ps/restore"] != "false" {
+	within := call.Host.InsideDeploy(ctx, app)
+	deploys := current != 0 && !skip && settings.Properties["ps/restore"] != "false"
+	if deploys && !within {
 		return call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
 	}
 	_, _, err = call.Host.Settings.Change(app, func(now *agent.Settings) error {
@@ -161,6 +163,9 @@ func psScale(ctx context.Context, call *Call) error {
 		now.Scale = wanted
 		return nil
 	})
+	if err == nil && deploys && within {
+		call.saidWithin(app)
+	}
 	return err
 }
 
