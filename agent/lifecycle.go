@@ -249,8 +249,8 @@ func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
 // Serve brings an app's nginx site up to its settings: after its domains, ports
 // or certificates changed.
 func (h *Host) Serve(ctx context.Context, app string, by Caller) error {
-	if h.beforeSwitch(ctx, app) {
-		return nil // the deploy that this runs in makes the site anew
+	if h.siteFollows(ctx, app) {
+		return nil
 	}
 	return h.withLock(ctx, app, by, time.Minute, func(ctx context.Context) error { return h.renewSite(ctx, app) })
 }

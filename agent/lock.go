@@ -111,16 +111,17 @@ func describeLock(holder *api.Lock) string {
 }
 
 // withLock runs f under the app's deploy lock, for acts that are no releases.
-// Inside a trigger of the request that holds the lock it runs at once.
+// Inside a trigger of the request or the act that holds the lock it runs at once.
 func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Duration, f func(ctx context.Context) error) error {
-	if h.InsideDeploy(ctx, app) {
+	if h.InsideDeploy(ctx, app) || h.insideAct(ctx, app) {
 		return f(ctx)
 	}
 	begun := time.Now()
 	deadline := begun.Add(wait)
 	there := h.Exists(app) == nil
 	for {
-		lock, other, err := h.Ledger.Lock(app, api.Lock{Key: by.Name, PID: ownPID(), Since: time.Now()})
+		ours := api.Lock{Key: by.Name, PID: ownPID(), Since: time.Now()}
+		lock, other, err := h.Ledger.Lock(app, ours)
 		if err != nil {
 			return fmt.Errorf("take the deploy lock of %s: %w", app, err)
 		}
@@ -130,7 +131,7 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 				err = removed(app)
 			} else if err == nil {
 				_ = h.reconcileLocked(ctx, app) // the watch tells of it; no command is refused for it
-				err = f(ctx)
+				err = f(addAct(ctx, actOf(app, ours)))
 			}
 			if unlockErr := lock.Unlock(); err == nil {
 				err = unlockErr
@@ -159,10 +160,14 @@ func (h *Host) InsideDeploy(ctx context.Context, app string) bool {
 	return err == nil && holder != nil && holder.Request == request
 }
 
-// beforeSwitch tells whether ctx is within a deploy of the app that makes the site itself
-// when it comes to that. Once its release is current it does so no more: what the site is made
-// of may change in a trigger that comes after, and counts at once.
-func (h *Host) beforeSwitch(ctx context.Context, app string) bool {
+// siteFollows tells whether somebody makes the app's site anew, with the settings of that
+// moment, when what ctx is for is over: a deploy that has not switched yet, or who makes the site
+// just now. Once its release is current a deploy does so no more: what the site is made of
+// may change in a trigger that comes after, and counts at once.
+func (h *Host) siteFollows(ctx context.Context, app string) bool {
+	if MakingSite(ctx) && hasAct(ctx, h.siteAct(app)) {
+		return true
+	}
 	if !h.InsideDeploy(ctx, app) {
 		return false
 	}

@@ -223,8 +223,18 @@ func (h *Host) renewSiteKeeping(ctx context.Context, app, kept string) error {
 		return err
 	}
 	port, ip := firstWeb(backendsOf(running))
-	_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error { return h.fire(ctx, "nginx-pre-reload", app, port, ip) })
-	return err
+	_, err = h.Proxy.Swap(ctx, app, conf, kept, func() error {
+		return h.fire(addAct(ctx, h.siteAct(app)), "nginx-pre-reload", app, port, ip)
+	})
+	if err != nil || hasAct(ctx, remakesSite+app) {
+		return err
+	}
+	// Once more if a plugin of nginx-pre-reload has changed what it is made of, and no more
+	// often: one that does so each time would never end.
+	if now, err := h.Settings.Read(app); err != nil || sameSite(settings, now) {
+		return err
+	}
+	return h.renewSite(addAct(ctx, remakesSite+app), app)
 }
 
 // dropUndeployed takes the 502 site of an app away that has lost its port map. One that

@@ -38,13 +38,13 @@ type siteUndo struct {
 }
 
 // ChangeSite changes settings and files and brings the app's site up to them. Where nginx
-// refuses, all is as it was, byte for byte, before it returns. Within a deploy of the app
-// whose release is not current yet only the change is made: the deploy makes the site.
+// refuses, all is as it was, byte for byte, before it returns. Where the site is made
+// anew afterwards, within a deploy or nginx-pre-reload, only the change is made.
 func (h *Host) ChangeSite(ctx context.Context, app string, by Caller, change SiteChange) error {
 	if err := h.Exists(app); err != nil {
 		return err
 	}
-	if h.beforeSwitch(ctx, app) {
+	if h.siteFollows(ctx, app) {
 		_, _, err := h.Settings.Change(app, change.settings)
 		if err != nil {
 			return fmt.Errorf("write the settings of %s: %w", app, err)

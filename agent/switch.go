@@ -155,7 +155,7 @@ func (r *run) moveTraffic(ctx context.Context, backends []Backend, serving []ins
 	}
 	port, ip := firstWeb(backends)
 	reloaded, err := r.Proxy.Swap(ctx, app, conf, kept, func() error {
-		return r.fire(ctx, api.ProxyFailed, "nginx-pre-reload", app, port, ip)
+		return r.fire(addAct(ctx, r.siteAct(app)), api.ProxyFailed, "nginx-pre-reload", app, port, ip)
 	})
 	if err != nil {
 		return err

@@ -55,6 +55,7 @@ func (e *Entry) Run(ctx context.Context, args []string, original string) int {
 	if request := os.Getenv(RequestVariable); request != "" {
 		ctx = agent.Nested(ctx, request)
 	}
+	ctx = agent.Within(ctx, os.Getenv(agent.ActsVariable))
 	ctx = agent.WithStreams(ctx, agent.Streams{Out: e.Out, Err: e.Err})
 	if original == api.AgentCommand { // with not a word more
 		if err := e.HTTP(ctx, by); err != nil {

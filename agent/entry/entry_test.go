@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -136,7 +137,7 @@ type host struct {
 func newHost(t *testing.T) *host {
 	t.Helper()
 	for _, key := range []string{"DOKKU_COMMAND", "DOKKU_QUIET_OUTPUT", "DOKKU_TRACE", "DOKKU_APPS_FORCE_DELETE", "DOKKU_APP_NAME", "DOKKU_GLOBAL_FLAGS",
-		"SSH_USER", "SSH_NAME", "NAME", "FINGERPRINT", "USER", RequestVariable} {
+		"SSH_USER", "SSH_NAME", "NAME", "FINGERPRINT", "USER", RequestVariable, agent.ActsVariable} {
 		t.Setenv(key, "") // puts the former value back
 		os.Unsetenv(key)
 	}
@@ -378,6 +379,22 @@ func TestNested(t *testing.T) {
 	}
 	t.Setenv(RequestVariable, "request-2")
 	if exit, _, problem := h.call("", "ps:restart", "shop"); exit != 1 || !strings.Contains(problem, "a second deploy was started") {
+		t.Errorf("%d: %s", exit, problem)
+	}
+}
+
+// TestWithinAct: a command that a trigger of an act started which holds the app's lock does
+// not wait for it.
+func TestWithinAct(t *testing.T) {
+	h := newHost(t)
+	held := api.Lock{Key: "alice", PID: os.Getpid(), Since: time.Now()}
+	lock, _, err := h.Host.Ledger.Lock("shop", held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	t.Setenv(agent.ActsVariable, fmt.Sprintf("shop:%d:%d", held.PID, held.Since.UnixNano()))
+	if exit, _, problem := h.call("", "domains:clear", "shop"); exit != 0 {
 		t.Errorf("%d: %s", exit, problem)
 	}
 }

@@ -58,7 +58,8 @@ func checkApp(app string) error {
 }
 
 // lock takes the host-wide lock and waits for it as long as ctx allows. The kernel
-// drops it with the process.
+// drops it with the process. A plugin of nginx-pre-reload finds it taken by who waits for that
+// plugin, and acts under it.
 func (n *Nginx) lock(ctx context.Context) (unlock func(), err error) {
 	path := n.Places.NginxLock()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -76,6 +77,10 @@ func (n *Nginx) lock(ctx context.Context) (unlock func(), err error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			_ = file.Close()
 			return nil, fmt.Errorf("lock nginx: %w", err)
+		}
+		if agent.MakingSite(ctx) {
+			_ = file.Close()
+			return func() {}, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -121,6 +122,28 @@ func TestPluginEditInPreReload(t *testing.T) {
 		t.Errorf("the plugin's server answers %d", code)
 	}
 	w.wantAnswer("shop", 200, "one")
+}
+
+// TestWithinPreReload: a plugin may have nginx tested and loaded while it is asked about a site:
+// nobody waits for the lock that waits for the plugin. Others do.
+func TestWithinPreReload(t *testing.T) {
+	w := start(t)
+	_, err := w.swap("shop", w.file("shop", "one"), func() error {
+		within := agent.Within(context.Background(), "site:shop:1:1")
+		if err := errors.Join(w.Test(within), w.Reload(within, "shop")); err != nil {
+			return err
+		}
+		w.wantAnswer("shop", 200, "one")
+		outside, cancel := context.WithTimeout(agent.Within(context.Background(), "shop:1:1"), 100*time.Millisecond)
+		defer cancel()
+		if err := w.Test(outside); !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("somebody else gets %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestBusyPort(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
-	"github.com/dokku-push/dokku-push/agent/entry"
 	"github.com/dokku-push/dokku-push/agent/install"
 	"github.com/dokku-push/dokku-push/agent/plugin"
 	"github.com/dokku-push/dokku-push/api"
@@ -184,7 +183,7 @@ func (p *program) trigger(ctx context.Context, args []string) error {
 	}
 	defer parts.close()
 	streams := agent.Streams{In: p.in, Out: p.out, Err: p.err}
-	ctx = agent.Nested(agent.WithStreams(ctx, streams), os.Getenv(entry.RequestVariable))
+	ctx = called(agent.WithStreams(ctx, streams))
 	return parts.asked.Trigger(ctx, name, rest, streams)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,8 +21,13 @@ func (p *program) shim(args []string) int {
 		return p.fail(err)
 	}
 	defer parts.close()
-	ctx := agent.Nested(p.ctx, os.Getenv(entry.RequestVariable))
+	ctx := called(p.ctx)
 	return parts.core.Function(ctx, args, os.Environ(), core.Streams{In: p.in, Out: p.out, Err: p.err})
+}
+
+// called marks ctx with what a trigger's environment says of whom it was started by.
+func called(ctx context.Context) context.Context {
+	return agent.Within(agent.Nested(ctx, os.Getenv(entry.RequestVariable)), os.Getenv(agent.ActsVariable))
 }
 
 // layOut writes the core as plugins find it on the disk: its folders, and the functions

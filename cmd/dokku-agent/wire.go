@@ -197,6 +197,9 @@ type walk struct{ *triggers.Walk }
 func (w walk) Trigger(ctx context.Context, name string, args []string, streams agent.Streams) error {
 	logEvent(name, args)
 	now := w.now()
+	if acts := agent.ActsIn(ctx); acts != "" {
+		now.Env = append(now.Env, agent.ActsVariable+"="+acts)
+	}
 	return now.Trigger(ctx, name, args, triggers.Streams{In: streams.In, Out: streams.Out, Err: streams.Err})
 }
 

@@ -266,7 +266,8 @@ func TestTriggersNested(t *testing.T) {
 		"post-create": `dokku config:set --no-restart "$1" CREATED=yes`,
 		"pre-deploy": `dokku config:set --no-restart "$1" COLOUR=green && dokku config:set "$1" SECOND=yes &&
 dokku ps:restart "$1" && dokku domains:add "$1" "$1.example.com"`,
-		"post-deploy": `dokku config:set --no-restart "$1" AFTER=yes && dokku ps:restart "$1" && dokku url "$1"`,
+		"post-deploy": `dokku config:set --no-restart "$1" AFTER=yes && dokku ps:restart "$1" && dokku url "$1" && dokku domains:add "$1" "late.$1.example.com"`,
+		"post-stop":   `dokku domains:add "$1" "stopped.$1.example.com" && plugn trigger proxy-build-config "$1"`,
 	})
 	r := pushed(t, h.Push(t, dir, "--app", app))
 	for key, value := range map[string]string{"CREATED": "yes", "COLOUR": "green", "SECOND": "yes", "AFTER": "yes"} {
@@ -276,6 +277,9 @@ dokku ps:restart "$1" && dokku domains:add "$1" "$1.example.com"`,
 	if code, body := page(t, h, app+".example.com"); code != 200 || !strings.Contains(body, "Hello") {
 		t.Errorf("the domain that the plugin added answers %d %q", code, body)
 	}
+	if code, body := page(t, h, "late."+app+".example.com"); code != 200 || !strings.Contains(body, "Hello") {
+		t.Errorf("the domain that post-deploy added answers %d %q", code, body)
+	}
 	if state := status(t, h, dir, app); len(state.Releases) != 1 {
 		t.Errorf("the nested restarts made releases: %+v\n%s", state.Releases, r.Stderr)
 	}
@@ -283,4 +287,9 @@ dokku ps:restart "$1" && dokku domains:add "$1" "$1.example.com"`,
 	pushed(t, h.Push(t, dir, "--app", app))
 	answers(t, h, app, "/", "Hello again")
 	prints(t, h, "green\n", "config:get", app, "COLOUR")
+	dokku(t, h, 0, "ps:set", app, "stop-timeout-seconds", "1")
+	dokku(t, h, 0, "ps:stop", app)
+	if said := dokku(t, h, 0, "nginx:show-config", app).Stdout; !strings.Contains(said, "stopped."+app+".example.com") {
+		t.Errorf("the domain that post-stop added is not in the site:\n%s", said)
+	}
 }
