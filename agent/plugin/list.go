@@ -53,6 +53,19 @@ func (m *Manager) List(context.Context) ([]Plugin, error) {
 	return list, nil
 }
 
+// ShellFiles are the files of enabled plugins that others source: NAME/NAME.sh, by name.
+func (m *Manager) ShellFiles(ctx context.Context) ([]string, error) {
+	list, err := m.List(ctx)
+	var files []string
+	for _, one := range list {
+		file := filepath.Join(m.enabled(one.Name), one.Name+".sh")
+		if info, err := os.Stat(file); one.Enabled && err == nil && info.Mode().IsRegular() {
+			files = append(files, file)
+		}
+	}
+	return files, err
+}
+
 // Sources fills in where the plugins of a list come from, as git says.
 func (m *Manager) Sources(ctx context.Context, list []Plugin) {
 	for n := range list {

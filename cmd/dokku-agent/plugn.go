@@ -44,6 +44,7 @@ const plugnUsage = `Usage: plugn COMMAND
     init
     install URL [NAME]
     list
+    source
     trigger NAME [ARGUMENT ...]
     uninstall NAME
     update NAME [COMMITTISH]
@@ -110,6 +111,8 @@ func (p *program) plugnCommand(m *plugin.Manager, word string) (do func(context.
 		return func(ctx context.Context, args []string) error { return m.Remove(ctx, args[0]) }, 1, 1
 	case "init":
 		return func(ctx context.Context, _ []string) error { return m.Init(ctx) }, 0, 0
+	case "source":
+		return func(ctx context.Context, _ []string) error { return p.plugnSource(ctx, m) }, 0, 0
 	case "config":
 		return func(ctx context.Context, args []string) error { return p.plugnConfig(ctx, m, args) }, 2, 4
 	}
@@ -123,6 +126,18 @@ func (p *program) plugnList(ctx context.Context, m *plugin.Manager) error {
 	}
 	return err
 }
+
+// plugnSource prints what a shell evaluates to have the functions of all plugins.
+func (p *program) plugnSource(ctx context.Context, m *plugin.Manager) error {
+	files, err := m.ShellFiles(ctx)
+	for _, file := range files {
+		fmt.Fprintf(p.out, "source %s\n", quoted(file))
+	}
+	return err
+}
+
+// quoted is a word for a shell.
+func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 func (p *program) plugnConfig(ctx context.Context, m *plugin.Manager, args []string) error {
 	verb, name, rest := args[0], args[1], args[2:]
@@ -145,7 +160,7 @@ func (p *program) plugnConfig(ctx context.Context, m *plugin.Manager, args []str
 		exports, err := m.Exports(name)
 		for _, pair := range exports {
 			key, value, _ := strings.Cut(pair, "=")
-			fmt.Fprintf(p.out, "export %s='%s'\n", key, strings.ReplaceAll(value, "'", `'\''`))
+			fmt.Fprintf(p.out, "export %s=%s\n", key, quoted(value))
 		}
 		return err
 	}
