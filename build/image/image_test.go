@@ -154,6 +154,13 @@ func TestBuild(t *testing.T) {
 	if e := api.AsError(err); e == nil || !strings.Contains(e.Hint, "docker save") {
 		t.Errorf("an image of the engine as a base: %v", err)
 	}
+	for start, hint := range map[string]string{"\x1f\x8b\x08\x00": "gunzip", "BZh9": "plain tar", "\x28\xb5\x2f\xfd": "plain tar", "\xfd7zXZ": "plain tar", "what": "", "": ""} {
+		must(t, os.WriteFile(filepath.Join(dir, "packed"), []byte(start), 0o644))
+		_, err := Open(t.Context(), dir, "packed", v1.Platform{OS: "linux", Architecture: "amd64"})
+		if e := api.AsError(err); e == nil || !strings.Contains(e.Hint, hint) || (hint == "") != (e.Hint == "") {
+			t.Errorf("an archive that begins with %q: %+v", start, e)
+		}
+	}
 }
 
 // TestLabels: an image that was built here brings its files as labels; the project's own win.

@@ -1,9 +1,11 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,9 +73,29 @@ func find(ctx context.Context, dir, base string, platform v1.Platform) (v1.Image
 	}
 	image, err := tarball.ImageFromPath(full, nil)
 	if err != nil {
-		return nil, api.Errorf(api.BuildFailed, op, "it is no docker-save archive of one image: %w", err)
+		return nil, api.Errorf(api.BuildFailed, op, "it is no docker-save archive of one image: %w", err).WithHint("%s", archiveHint(full))
 	}
 	return image, nil
+}
+
+// archiveHint is what to do with an archive that is none, where its first bytes tell.
+func archiveHint(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }()
+	first := make([]byte, 4)
+	if _, err := io.ReadFull(file, first); err != nil {
+		return ""
+	}
+	switch {
+	case bytes.HasPrefix(first, []byte{0x1f, 0x8b}):
+		return "it is compressed: gunzip it first"
+	case bytes.HasPrefix(first, []byte("BZh")), bytes.Equal(first, []byte{0x28, 0xb5, 0x2f, 0xfd}), bytes.Equal(first, []byte{0xfd, '7', 'z', 'X'}):
+		return "it is compressed: unpack it to a plain tar first"
+	}
+	return ""
 }
 
 // pull opens an image of a registry with docker login's credentials.
