@@ -113,3 +113,12 @@ func pin(ctx context.Context, dir, committish string) error {
 	}
 	return atomicfile.WriteFile(filepath.Join(dir, pinFile), []byte(committish+"\n"), 0o644)
 }
+
+// pinOf is the committish that somebody has asked for; empty: nobody has.
+func pinOf(dir string) string {
+	text, err := os.ReadFile(filepath.Join(dir, pinFile))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -48,9 +48,10 @@ func TestUpdate(t *testing.T) {
 	if got := w.logged(t); got != "one update;two update" || read() != "one" {
 		t.Errorf("%s, %s", got, read())
 	}
+	said := len(w.out.String())
 	must(t, w.Update(ctx, "one", "")) // it stays where it was put
-	if read() != "one" {
-		t.Error("a pinned plugin moved")
+	if read() != "one" || !strings.Contains(w.out.String()[said:], "Plugin one updated and pinned to "+first) {
+		t.Errorf("a pinned plugin moved: %s", w.out.String()[said:])
 	}
 	for name, want := range map[string]string{"none": "is not installed", "config": "is a plugin of the core", "../x": "is no plugin name"} {
 		if err := w.Update(ctx, name, ""); err == nil || !strings.Contains(err.Error(), want) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/dokku-push/dokku-push/triggers"
 )
@@ -113,7 +112,11 @@ func (m *Manager) renew(ctx context.Context, name, committish string) (*renewal,
 	if err := os.Rename(r.fresh, r.place); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", opUpdate, err), os.Rename(r.former, r.place), r.end())
 	}
-	m.say("Plugin %s updated", name)
+	if pin := pinOf(r.place); pin != "" {
+		m.say("Plugin %s updated and pinned to %s", name, pin)
+	} else {
+		m.say("Plugin %s updated", name)
+	}
 	return r, nil
 }
 
@@ -124,9 +127,7 @@ func (m *Manager) advance(ctx context.Context, r *renewal, committish string) (p
 		return false, err
 	}
 	if committish == "" {
-		if text, err := os.ReadFile(filepath.Join(r.fresh, pinFile)); err == nil {
-			committish = strings.TrimSpace(string(text))
-		}
+		committish = pinOf(r.fresh)
 		if err := checkCommittish(opUpdate, committish); err != nil {
 			return false, err
 		}
