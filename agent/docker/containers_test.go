@@ -124,6 +124,7 @@ func TestDockerOptions(t *testing.T) {
 
 // TestNoSecretInArgv looks at what all users of the host can see.
 func TestNoSecretInArgv(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // the file is the caller's to remove
 	spec := agent.ContainerSpec{Image: "sha256:1", Env: map[string]string{"KEY": "s3cret", "PATH": "s3cret"}, Args: []string{"--init"}}
 	file, err := envFile(spec.Env)
 	must(t, err)
