@@ -55,7 +55,7 @@ func (h *Host) Apply(ctx context.Context, c Change) (api.Verdict, error) {
 func (r *run) open() error {
 	c := r.change
 	begin := &Begin{App: c.App, Request: c.Request, Kind: string(c.Kind), Digest: DocumentDigest(c.Document),
-		Document: c.Document, By: c.By, PID: ownPID(), Born: born(ownPID()), NewestWins: c.NewestWins}
+		Document: c.Document, By: c.By, PID: ownPID(), Born: born(ownPID()), NewestWins: c.NewestWins, After: c.After}
 	if err := r.journal.Write(Entry{Time: r.started, Begin: begin}); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}

@@ -53,6 +53,7 @@ type Change struct {
 	// Signed is the statement that came with what ships: kinds Deploy and Promote.
 	Signed *api.Signed
 	State  string // the state hash that the change was planned for; empty: any
+	After  string // the request in whose triggers it was asked for (Queue)
 }
 
 var requestID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{7,63}$`)
@@ -77,7 +78,7 @@ func DocumentDigest(document api.ReleaseDocument) string {
 type requestKey struct{}
 
 // Nested marks ctx as running inside request: a command that a trigger of that
-// request started. Its settings are written, its redeploys are dropped.
+// request started. Its settings are written, its redeploys are dropped or wait (Queue).
 func Nested(ctx context.Context, request string) context.Context {
 	return context.WithValue(ctx, requestKey{}, request)
 }

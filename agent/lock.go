@@ -168,9 +168,11 @@ func (h *Host) siteFollows(ctx context.Context, app string) bool {
 	if MakingSite(ctx) && hasAct(ctx, h.siteAct(app)) {
 		return true
 	}
-	if !h.InsideDeploy(ctx, app) {
-		return false
-	}
+	return h.InsideDeploy(ctx, app) && !h.isLive(app, nestedIn(ctx))
+}
+
+// isLive tells whether the app's current release is a request's.
+func (h *Host) isLive(app, request string) bool {
 	current, err := h.currentRecord(app)
-	return err != nil || current == nil || current.Request != nestedIn(ctx)
+	return err == nil && current != nil && current.Request == request
 }

@@ -219,6 +219,8 @@ type Begin struct {
 	Born     string              `json:"born,omitempty"` // tells the process from a later one with its pid
 	// NewestWins says that older requests of the same key make way for this one.
 	NewestWins bool `json:"newest_wins,omitempty"`
+	// After is the request whose triggers have asked for this one.
+	After string `json:"after,omitempty"`
 }
 
 // Caller is who asks: an ssh key, or a user of the host.

@@ -99,7 +99,7 @@ func newRequest() (string, error) {
 
 // apply starts a change's deploy process and shows what it says, until its verdict.
 // Inside a trigger of a deploy of the same app nothing is started: that deploy has
-// the settings already (DESIGN 6, Nested calls).
+// the settings already, or another one follows it (DESIGN 6, Nested calls).
 func (c *Call) apply(ctx context.Context, change agent.Change) error {
 	_, err := c.applied(ctx, change)
 	return err
@@ -112,18 +112,12 @@ func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, 
 			return false, api.Errorf(api.Locked, "", "%s is being deployed: another image cannot be deployed within that", change.App).
 				WithHint("call this when the deploy is over, or name the image by deployed-app-image-repo and deployed-app-image-tag")
 		}
-		c.saidWithin(change.App)
-		return true, nil
+		return true, c.queue(ctx, change)
 	}
-	request, err := newRequest()
-	if err != nil {
+	if err := c.submit(ctx, &change); err != nil {
 		return false, err
 	}
-	change.Request, change.By = request, c.By
-	if err := c.Submit(ctx, change); err != nil {
-		return false, err
-	}
-	verdict, err := c.Host.Follow(ctx, change.App, request, 0, func(event api.Event) error { return c.show(event) })
+	verdict, err := c.Host.Follow(ctx, change.App, change.Request, 0, func(event api.Event) error { return c.show(event) })
 	if err != nil {
 		return false, err
 	}
@@ -142,9 +136,32 @@ func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, 
 	return verdict.Changed, nil
 }
 
-// saidWithin tells a plugin that its command starts no deploy within one.
-func (c *Call) saidWithin(app string) {
-	fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and no second deploy is started\n", app)
+// submit starts a change as a request of its own.
+func (c *Call) submit(ctx context.Context, change *agent.Change) error {
+	request, err := newRequest()
+	if err != nil {
+		return err
+	}
+	change.Request, change.By = request, c.By
+	return c.Submit(ctx, *change)
+}
+
+// queue is for a plugin whose command comes within a deploy: no second one is started
+// within it, and perhaps one after it.
+func (c *Call) queue(ctx context.Context, change agent.Change) error {
+	start, later, err := c.Host.Queue(ctx, &change)
+	if err == nil && start {
+		err = c.submit(ctx, &change)
+	}
+	if err != nil {
+		return err
+	}
+	what := "no second deploy is started"
+	if later {
+		what = "it is deployed once more when that is over"
+	}
+	fmt.Fprintf(c.Err, " !     %s is being deployed; the settings are saved and %s\n", change.App, what)
+	return nil
 }
 
 // show prints one event in Dokku's form.

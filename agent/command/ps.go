@@ -163,8 +163,8 @@ func psScale(ctx context.Context, call *Call) error {
 		now.Scale = wanted
 		return nil
 	})
-	if err == nil && deploys && within {
-		call.saidWithin(app)
+	if err == nil && deploys {
+		err = call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
 	}
 	return err
 }
