@@ -2,28 +2,23 @@ package command
 
 import (
 	"archive/tar"
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/state"
 	"github.com/dokku-push/dokku-push/api"
-	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // backupCommands are the rows of this noun.
 func backupCommands() []Command {
 	return []Command{
-		{"backup:export", "<app>", "Write the settings of an app, secrets included, as a tar to standard output", backupExport},
-		{"backup:import", "[--no-restart] <app>", "Take over the settings that a tar on standard input holds", backupImport},
+		{"backup:export", "[<app>]", "Write the settings of an app, or of every app, secrets included, as a tar to standard output", backupExport},
+		{"backup:import", "[--no-restart] [<app>]", "Take over the settings that a tar on standard input holds of an app, or of every app in it", backupImport},
 	}
 }
 
@@ -33,6 +28,7 @@ const (
 	backupEnv      = "ENV"
 	backupSettings = "settings.json"
 	mostBackup     = 8 << 20 // bytes of one file
+	mostBackups    = 8 * mostBackup
 )
 
 // backup is the settings of an app but for its config, which is a file of its own.
@@ -45,21 +41,46 @@ type backup struct {
 	Properties map[string]string `json:"properties"`
 }
 
+// backupExport writes one app's two files, or those of every app below its name.
 func backupExport(ctx context.Context, call *Call) error {
-	app, err := call.app(ctx)
+	apps, every, err := call.backedUp(ctx)
 	if err != nil {
 		return err
 	}
 	if len(call.Args) > 0 {
-		return api.Errorf(api.Usage, "", "a backup is written to standard output, not to a file of the host").WithHint("backup:export %s > %s.tar", app, app)
+		return api.Errorf(api.Usage, "", "a backup is written to standard output, not to a file of the host").WithHint("backup:export %s > %s.tar", apps[0], apps[0])
 	}
-	settings, err := call.settings(app)
+	out := tar.NewWriter(call.Out)
+	for _, app := range apps {
+		under := ""
+		if every {
+			under = app + "/"
+		}
+		if err := call.writeBackup(out, app, under); err != nil {
+			return fmt.Errorf("write the backup of %s: %w", app, err)
+		}
+	}
+	return out.Close()
+}
+
+// backedUp is the app that is named, or every app that the caller may see.
+func (c *Call) backedUp(ctx context.Context) (apps []string, every bool, err error) {
+	if c.App == "" && len(c.Args) == 0 {
+		apps, err = c.visibleApps(ctx)
+		return apps, true, err
+	}
+	app, err := c.app(ctx)
+	return []string{app}, false, err
+}
+
+func (c *Call) writeBackup(out *tar.Writer, app, under string) error {
+	settings, err := c.settings(app)
 	if err != nil {
 		return err
 	}
 	env, err := state.FormatEnv(settings.Env)
 	if err != nil {
-		return fmt.Errorf("write the config: %w", err)
+		return err
 	}
 	kept := maps.Clone(settings.Properties)
 	for _, property := range notBackedUp {
@@ -67,66 +88,76 @@ func backupExport(ctx context.Context, call *Call) error {
 	}
 	text, err := json.MarshalIndent(backup{Version: 1, App: app, Domains: settings.Domains, Ports: settings.Ports, Scale: settings.Scale, Properties: kept}, "", "  ")
 	if err != nil {
-		return fmt.Errorf("write the settings: %w", err)
+		return err
 	}
-	out := tar.NewWriter(call.Out)
 	for _, file := range []struct {
 		name string
 		text []byte
 	}{{backupSettings, append(text, '\n')}, {backupEnv, env}} {
-		header := &tar.Header{Name: file.name, Mode: 0o600, Size: int64(len(file.text)), Typeflag: tar.TypeReg, ModTime: time.Now().Truncate(time.Second)}
+		header := &tar.Header{Name: under + file.name, Mode: 0o600, Size: int64(len(file.text)), Typeflag: tar.TypeReg, ModTime: time.Now().Truncate(time.Second)}
 		if err := out.WriteHeader(header); err != nil {
-			return fmt.Errorf("write the backup: %w", err)
+			return err
 		}
 		if _, err := out.Write(file.text); err != nil {
-			return fmt.Errorf("write the backup: %w", err)
+			return err
 		}
 	}
-	return out.Close()
+	return nil
 }
 
 // notBackedUp says what an app is at the moment, not how it is set.
 var notBackedUp = []string{agent.SigningRequired, agent.AllowedSigners, "apps/created-at", "apps/locked", "app-json/heroku.postdeploy", "common/deployed", "ports/map-detected", "ps/restore",
 	"apps/deploy-source", "apps/deploy-source-metadata", agent.ReviewParent, agent.ReviewBranch, agent.ReviewExpires, agent.ReviewGoing, agent.ReviewKeys}
 
+// backupImport takes over one app's settings, or those of every app of the archive, which
+// are made where they are not there. All of it is looked at before anything is changed.
 func backupImport(ctx context.Context, call *Call) error {
-	noRestart := call.flag("--no-restart")
-	app, err := call.app(ctx)
-	if err == nil {
-		err = call.noMore()
-	}
-	if err != nil {
-		return err
+	noRestart, every := call.flag("--no-restart"), call.App == "" && len(call.Args) == 0
+	app := ""
+	if !every {
+		var err error
+		if app, err = call.app(ctx); err == nil {
+			err = call.noMore()
+		}
+		if err != nil {
+			return err
+		}
 	}
 	files, err := readBackup(call.In)
 	if err != nil {
 		return err
 	}
-	var kept backup
-	in := json.NewDecoder(bytes.NewReader(files[backupSettings]))
-	in.DisallowUnknownFields()
-	if err := in.Decode(&kept); err != nil || kept.Version != 1 {
-		return api.Errorf(api.Usage, "", "%s of the backup is not readable", backupSettings)
-	}
-	env, err := state.ParseEnv(files[backupEnv])
-	if err == nil {
-		err = checkEnv(env)
-	}
-	if err == nil {
-		err = call.checkBackup(app, kept)
-	}
+	archive, err := call.chosen(ctx, files, app)
 	if err != nil {
-		return api.Errorf(api.Usage, "", "the backup holds what no app may have: %w", err)
+		return err
 	}
-	if err := call.change(app, func(now *agent.Settings) error {
+	for _, one := range archive {
+		if err := call.restoreBackup(ctx, one, noRestart); err != nil {
+			if every {
+				return fmt.Errorf("import %s: %w", one.App, err)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Call) restoreBackup(ctx context.Context, one saved, noRestart bool) error {
+	if c.Host.Exists(one.App) != nil {
+		if err := c.Host.Create(ctx, one.App); err != nil {
+			return err
+		}
+		c.say("Creating %s...", one.App)
+	}
+	if err := c.change(one.App, func(now *agent.Settings) error {
 		own := map[string]string{}
 		for _, property := range notBackedUp {
 			if value, ok := now.Properties[property]; ok {
 				own[property] = value
 			}
 		}
-		now.Env, now.Domains, now.Ports, now.Scale = env, kept.Domains, kept.Ports, kept.Scale
-		now.Properties = kept.Properties
+		now.Env, now.Domains, now.Ports, now.Scale = one.env, one.Domains, one.Ports, one.Scale
+		now.Properties = one.Properties
 		if now.Properties == nil {
 			now.Properties = map[string]string{}
 		}
@@ -135,74 +166,9 @@ func backupImport(ctx context.Context, call *Call) error {
 	}); err != nil {
 		return err
 	}
-	call.say("Imported the settings of %s", app)
-	if err := call.trigger(ctx, "post-config-update", append([]string{app, "set"}, slices.Sorted(maps.Keys(env))...)...); err != nil {
+	c.say("Imported the settings of %s", one.App)
+	if err := c.trigger(ctx, "post-config-update", append([]string{one.App, "set"}, slices.Sorted(maps.Keys(one.env))...)...); err != nil {
 		return err
 	}
-	return call.restartFor(ctx, app, noRestart)
-}
-
-// readBackup takes the two files out of an archive. Names are compared and never used as
-// paths; nothing is unpacked.
-func readBackup(from io.Reader) (map[string][]byte, error) {
-	refuse := func(format string, args ...any) error { return api.Errorf(api.Usage, "", format, args...) }
-	files := map[string][]byte{}
-	in := tar.NewReader(io.LimitReader(from, 4*mostBackup))
-	for {
-		header, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, refuse("standard input holds no backup")
-		}
-		_, twice := files[header.Name]
-		if header.Typeflag != tar.TypeReg || header.Name != backupEnv && header.Name != backupSettings || twice || header.Size > mostBackup {
-			return nil, refuse("the archive holds %.60q, which no backup does", header.Name)
-		}
-		text, err := io.ReadAll(in)
-		if err != nil {
-			return nil, refuse("the backup ends too early")
-		}
-		files[header.Name] = text
-	}
-	if len(files) != 2 {
-		return nil, refuse("standard input holds no backup")
-	}
-	return files, nil
-}
-
-// checkBackup asks of every setting what its command would.
-func (c *Call) checkBackup(app string, kept backup) error {
-	if err := c.Host.FreeDomains(app, kept.Domains); err != nil {
-		return err
-	}
-	for _, port := range kept.Ports {
-		if _, err := agent.ParsePortMap(port); err != nil {
-			return err
-		}
-	}
-	for process, n := range kept.Scale {
-		if manifest.ProcessName(process) != nil || n < 0 || n > maxScale {
-			return fmt.Errorf("the scale %s=%d", process, n)
-		}
-	}
-	for _, property := range slices.Sorted(maps.Keys(kept.Properties)) {
-		value := kept.Properties[property]
-		if !agent.KnownProperty(property) || slices.Contains(notBackedUp, property) || strings.ContainsAny(value, "\r\x00") {
-			return fmt.Errorf("the property %.100q", property)
-		}
-		if !strings.HasPrefix(property, "docker-options/") {
-			if strings.Contains(value, "\n") {
-				return fmt.Errorf("the property %s has several lines", property)
-			}
-			continue
-		}
-		for _, option := range linesOf(value) {
-			if err := c.allowedOption(app, option); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return c.restartFor(ctx, one.App, noRestart)
 }

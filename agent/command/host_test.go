@@ -174,6 +174,67 @@ func TestCronCommands(t *testing.T) {
 	prints(t, h, "cron:run shop "+id, "ran\n")
 }
 
+// TestBackupOfAll: without an app it is all of them, made anew where they are gone; one can be
+// taken out of it; what one of them may not have changes none.
+func TestBackupOfAll(t *testing.T) {
+	h, _ := newHost(t)
+	h.Proxy = &nginx.Nginx{}
+	must(t, h.Settings.Create("other"))
+	set(t, h, "shop", func(now *agent.Settings) {
+		now.Env, now.Domains = map[string]string{"A": "1"}, []string{"shop.example.com"}
+	})
+	set(t, h, "other", func(now *agent.Settings) { now.Env, now.Scale = map[string]string{"B": "2"}, map[string]int{"web": 3} })
+	saved, problem, err := do(t, Call{Host: h}, "backup:export")
+	if err != nil || problem != "" {
+		t.Fatalf("%v, %q", err, problem)
+	}
+	of := func(app string) agent.Settings {
+		t.Helper()
+		settings, err := h.Settings.Read(app)
+		must(t, err)
+		delete(settings.Properties, "apps/created-at")
+		return settings
+	}
+	shop, other := of("shop"), of("other")
+	importing := func(text, line string) (string, error) {
+		out, _, err := do(t, Call{Host: h, In: strings.NewReader(text)}, line)
+		return out, err
+	}
+
+	must(t, h.Settings.Destroy("other"))
+	set(t, h, "shop", func(now *agent.Settings) { now.Env["A"] = "changed" })
+	out, err := importing(saved, "backup:import")
+	if err != nil || out != "-----> Creating other...\n-----> Imported the settings of other\n-----> Imported the settings of shop\n" {
+		t.Fatalf("%q, %v", out, err)
+	}
+	for app, want := range map[string]agent.Settings{"shop": shop, "other": other} {
+		if diff := cmp.Diff(want, of(app)); diff != "" {
+			t.Errorf("%s after the import:\n%s", app, diff)
+		}
+	}
+	set(t, h, "shop", func(now *agent.Settings) { now.Env["A"] = "changed" })
+	set(t, h, "other", func(now *agent.Settings) { now.Env["B"] = "changed" })
+	if out, err = importing(saved, "backup:import shop"); err != nil || of("shop").Env["A"] != "1" || of("other").Env["B"] != "changed" {
+		t.Errorf("one of them: %q, %v, %v", out, of("shop").Env, of("other").Env)
+	}
+
+	good := `{"version":1}`
+	for _, bad := range []string{archive(t, "settings.json", good, "ENV", ""), archive(t, "shop/settings.json", good), archive(t, "settings.json", good, "ENV", "", "shop/settings.json", good, "shop/ENV", ""),
+		archive(t, "new/settings.json", good, "new/ENV", "", "shop/settings.json", good, "shop/ENV", "->"), archive(t, "NO APP/settings.json", good, "NO APP/ENV", ""),
+		archive(t, "../settings.json", good, "../ENV", ""), archive(t, "a/b/settings.json", good, "a/b/ENV", ""), archive(t, "/settings.json", good, "/ENV", ""),
+		archive(t, "new/settings.json", `{"version":1,"domains":["x.example.com"]}`, "new/ENV", "", "shop/settings.json", `{"version":1,"domains":["x.example.com"]}`, "shop/ENV", "")} {
+		if _, err := importing(bad, "backup:import"); err == nil || h.Exists("new") == nil {
+			t.Errorf("imported %.200q", bad)
+		}
+	}
+	if _, err := importing(archive(t, "new/settings.json", good, "new/ENV", ""), "backup:import shop"); err == nil {
+		t.Error("another app's part was imported")
+	}
+	if diff := cmp.Diff(shop, of("shop")); diff != "" {
+		t.Errorf("a refused import changed:\n%s", diff)
+	}
+}
+
 // TestNobodySees: no command of an app tells anything of one that is not there.
 func TestNobodySees(t *testing.T) {
 	h, _ := newHost(t)
