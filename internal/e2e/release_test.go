@@ -158,7 +158,7 @@ func releaseOf(t *testing.T, tag, sources string) map[string][]byte {
 		cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), "GITHUB_REF_NAME="+tag, "RELEASED="+released, "GH_TOKEN=", "GOPROXY=off", "GOFLAGS=", "MAKEFLAGS=", "MAKELEVEL=")
 		return testkit.Run(t, cmd)
 	}
-	run := 0
+	run, last := 0, ""
 	for _, one := range workflow.Jobs["release"].Steps {
 		if one.Uses != "" && !regexp.MustCompile(`@[0-9a-f]{40}$`).MatchString(one.Uses) {
 			t.Errorf("%s is not pinned by its hash", one.Uses)
@@ -169,6 +169,7 @@ func releaseOf(t *testing.T, tag, sources string) map[string][]byte {
 		if one.Run == "" {
 			continue
 		}
+		last = one.Run
 		if run++; run == 1 && step(one.Run, tag+"9").Exit == 0 {
 			t.Error("another version than the action's is released")
 		}
@@ -176,9 +177,16 @@ func releaseOf(t *testing.T, tag, sources string) map[string][]byte {
 			t.Fatalf("%s: %+v", one.Run, said)
 		}
 	}
-	said, err := os.ReadFile(filepath.Join(released, "..", "gh"))
-	if err != nil || run < 3 || !strings.HasPrefix(string(said), "release create "+tag+" dist/") {
-		t.Errorf("after %d steps gh was told %q (%v)", run, said, err)
+	told := func() string {
+		said, err := os.ReadFile(filepath.Join(released, "..", "gh"))
+		mustDo(t, "read what gh was told", err)
+		return string(said)
+	}
+	if said := told(); run < 3 || !strings.HasPrefix(said, "release create "+tag+" dist/") || strings.Contains(said, "--prerelease") {
+		t.Errorf("after %d steps gh was told %q", run, said)
+	}
+	if step(last, tag+"-rc.1"); !strings.HasPrefix(told(), "release create "+tag+"-rc.1 dist/") || !strings.Contains(told(), " --prerelease") {
+		t.Errorf("of a release candidate gh was told %q", told())
 	}
 	return filesIn(t, released)
 }
