@@ -303,6 +303,8 @@ type Blobs interface {
 	Tagged(app, tag string) (api.Image, error)
 	// Drop forgets the blobs of a manifest that the engine has now.
 	Drop(app, manifest string) error
+	// Tidy removes the temporary files that killed processes have left among an app's.
+	Tidy(app string) error
 	// Forget removes all of an app.
 	Forget(app string) error
 }

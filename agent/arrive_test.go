@@ -146,6 +146,8 @@ type offer struct {
 	world *world
 }
 
+func (s *sentImages) Tidy(string) error { return nil }
+
 func (s *sentImages) Listen(context.Context, string) (agent.Pull, error) {
 	return offer{world: s.world}, nil
 }

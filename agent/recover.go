@@ -96,7 +96,7 @@ func (h *Host) RecoverUnfinished(ctx context.Context, app string) error {
 // recoverLocked is Recover for one who holds the lock. The request named is the
 // caller's own, which is not looked at.
 func (h *Host) recoverLocked(ctx context.Context, app, own string) error {
-	if err := h.Ledger.Sweep(app); err != nil {
+	if err := errors.Join(h.Ledger.Sweep(app), h.Blobs.Tidy(app)); err != nil {
 		return fmt.Errorf("tidy the files of %s: %w", app, err)
 	}
 	if err := h.undoSite(ctx, app); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/agent/state"
+	"github.com/dokku-push/dokku-push/agent/store"
 	"github.com/dokku-push/dokku-push/api"
 )
 
@@ -69,7 +70,7 @@ func newHost(t *testing.T) (*agent.Host, *engine) {
 	files := &state.Store{Places: agent.Places{Root: filepath.Join(dir, "root"), Lib: filepath.Join(dir, "lib")}}
 	must(t, files.Create("shop"))
 	e := &engine{}
-	return &agent.Host{Places: files.Places, Settings: files, Ledger: files, Walk: silent{}, Containers: e, Images: e, Version: "1.2.3"}, e
+	return &agent.Host{Places: files.Places, Settings: files, Ledger: files, Walk: silent{}, Containers: e, Images: e, Blobs: &store.Store{Dir: t.TempDir()}, Version: "1.2.3"}, e
 }
 
 // set changes the settings of an app.

@@ -10,10 +10,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// tempPrefix marks files that are not complete yet; Sweep removes old ones.
-const tempPrefix = ".new-"
+	"github.com/dokku-push/dokku-push/internal/atomicfile"
+)
 
 // lock takes the store's lock: shared by those who add, alone for those who
 // remove, so that nothing is removed between being found and being used.
@@ -46,28 +45,12 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// writeFile puts data at path: a temporary file, synced, then renamed.
+// writeFile puts data at path, whole or not at all.
 func writeFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("make a folder of the layer store: %w", err)
 	}
-	f, err := os.CreateTemp(dir, tempPrefix)
-	if err != nil {
-		return fmt.Errorf("write to the layer store: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write to the layer store: %w", err)
-	}
-	return rename(f.Name(), path)
+	return wrap("write to the layer store", atomicfile.WriteFile(path, data, 0o600))
 }
 
 // rename moves a synced file to its place and syncs the folder.

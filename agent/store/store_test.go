@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -310,6 +311,38 @@ func TestDropKeepsTheRecord(t *testing.T) {
 	}
 	if _, err := store.Image("app", sum(nil)); err == nil {
 		t.Error("an image that never came")
+	}
+}
+
+// TestTidy: what a killed process was writing goes, what one that lives is writing stays.
+func TestTidy(t *testing.T) {
+	store := &Store{Dir: t.TempDir()}
+	s := newSite(t, store, "app", nil)
+	s.begin()
+	raw := s.ready(s.image("layer"))
+	if r, text := s.putManifest(raw, dockerManifest); r.StatusCode != http.StatusCreated {
+		t.Fatal(r.Status, text)
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	was := files(t, store.Dir)
+	path := store.manifestPath("app", sum(raw))
+	for _, pid := range []int{gone.Process.Pid, os.Getppid()} {
+		temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.new-%d-1", filepath.Base(path), pid))
+		if err := os.WriteFile(temp, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Tidy("app"); err != nil {
+		t.Fatal(err)
+	}
+	if left := files(t, store.Dir); len(left) != len(was)+1 {
+		t.Errorf("there are %v; before they were %v", left, was)
+	}
+	if err := store.Tidy("../app"); err == nil {
+		t.Error("tidied what is no app's")
 	}
 }
 

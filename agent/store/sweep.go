@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dokku-push/dokku-push/internal/atomicfile"
 )
 
 // Sweep removes what nothing came for in that time: unfinished uploads, layers
@@ -37,6 +39,14 @@ func (s *Store) Sweep(age time.Duration) (removed int, err error) {
 	}
 	w.blobs()
 	return w.removed, errors.Join(w.errs...)
+}
+
+// Tidy removes the temporary files that killed processes have left among an app's.
+func (s *Store) Tidy(app string) error {
+	if !appForm.MatchString(app) {
+		return fmt.Errorf("tidy the layers of %q: not an app's name", app)
+	}
+	return atomicfile.Sweep(s.appDir(app))
 }
 
 // sweep is one run; it goes on after an error and keeps it.
@@ -165,7 +175,7 @@ func (w *sweep) temps(dir string) {
 		w.fail(fmt.Errorf("list the layer store: %w", err))
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), tempPrefix) {
+		if strings.HasPrefix(e.Name(), ".") { // not complete yet, or never to be
 			w.remove(filepath.Join(dir, e.Name()))
 		}
 	}
