@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -92,15 +94,15 @@ func TestDockerOptions(t *testing.T) {
 	linked := w.create(t, agent.ContainerSpec{Name: w.repository + "-db", Cmd: []string{"sleep 100"}})
 	must(t, w.Start(ctx, linked))
 	dir := t.TempDir()
-	spec := script("echo $FROM_ARG $SECRET; cat /etc/hosts /data/x; exit 3")
+	spec := script("echo $FROM_ARG $SECRET $GOHEEDED; cat /etc/hosts /data/x; exit 3")
 	spec.Args = []string{"--detach", "--link", w.repository + "-db:db", "-v", dir + ":/data", "--env", "FROM_ARG=arg", "-p", "127.0.0.1::5000", "--memory=64m", "--network", "bridge"}
-	spec.Env = map[string]string{"SECRET": "value"}
+	spec.Env = map[string]string{"SECRET": "value", "GOHEEDED": "through"}
 	id := w.create(t, spec)
 	must(t, exec.Command("/bin/sh", "-c", `echo mounted > "$1/x"`, "sh", dir).Run())
 	var out bytes.Buffer
 	exit, err := w.Run(ctx, id, agent.Streams{Out: &out})
 	must(t, err)
-	for _, want := range []string{"arg value\n", "\tdb ", "mounted\n"} {
+	for _, want := range []string{"arg value through\n", "\tdb ", "mounted\n"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, out.String())
 		}
@@ -122,13 +124,25 @@ func TestDockerOptions(t *testing.T) {
 	}
 }
 
-// TestNoSecretInArgv looks at what all users of the host can see.
+// TestNoSecretInArgv looks at what all users of the host can see, and at what would stay of
+// a process that is killed.
 func TestNoSecretInArgv(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // the file is the caller's to remove
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
 	spec := agent.ContainerSpec{Image: "sha256:1", Env: map[string]string{"KEY": "s3cret", "PATH": "s3cret"}, Args: []string{"--init"}}
 	file, err := envFile(spec.Env)
 	must(t, err)
-	if argv := strings.Join(createArgs(spec, file), " "); strings.Contains(argv, "s3cret") || !strings.Contains(argv, "--env KEY") {
+	defer file.Close()
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd())); err != nil || string(text) != "PATH=s3cret\n" {
+		t.Errorf("the program is handed %q, %v", text, err)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("on disk there are %v, %v", left, err)
+	}
+	if none, err := envFile(map[string]string{"KEY": "s3cret"}); none != nil || err != nil {
+		t.Errorf("%v, %v", none, err)
+	}
+	if argv := strings.Join(createArgs(spec, true), " "); strings.Contains(argv, "s3cret") || !strings.Contains(argv, "--env KEY") || !strings.Contains(argv, "--env-file /dev/stdin") {
 		t.Error(argv)
 	}
 	e, err := New("")

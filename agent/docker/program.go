@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -22,19 +22,20 @@ import (
 )
 
 // createByProgram creates a container by the docker program. Values of the env are
-// handed over in the program's environment or a private file and never in its argv,
+// handed over in the program's environment or its standard input and never in its argv,
 // which all users of the host can read.
 func (e *Engine) createByProgram(ctx context.Context, spec agent.ContainerSpec) (string, error) {
 	file, err := envFile(spec.Env)
 	if err != nil {
 		return "", fmt.Errorf("create the container %s: %w", spec.Name, err)
 	}
-	if file != "" {
-		defer os.RemoveAll(filepath.Dir(file))
-	}
 	var out, problems bytes.Buffer
-	command := run.Cmd{Argv: append([]string{"docker"}, createArgs(spec, file)...), Env: e.programEnv(spec.Env),
+	command := run.Cmd{Argv: append([]string{"docker"}, createArgs(spec, file != nil)...), Env: e.programEnv(spec.Env),
 		Stdout: &out, Stderr: &problems, Limit: 64 << 10, Grace: 10 * time.Second}
+	if file != nil {
+		defer file.Close()
+		command.Stdin = file
+	}
 	if err := command.Run(ctx); err != nil {
 		if exit, ok := errors.AsType[*run.ExitError](err); ok && exit.Cause == nil {
 			err = errors.New(strings.TrimSpace(problems.String()))
@@ -59,8 +60,8 @@ func (e *Engine) createByProgram(ctx context.Context, spec agent.ContainerSpec) 
 }
 
 // createArgs is the argv after the program's name. What Args may overrule stands
-// before them, what it may not comes after.
-func createArgs(spec agent.ContainerSpec, file string) []string {
+// before them, what it may not comes after. envIn tells that standard input is an env file.
+func createArgs(spec agent.ContainerSpec, envIn bool) []string {
 	argv := []string{"container", "create", "--pull", "never"}
 	if spec.Init {
 		argv = append(argv, "--init")
@@ -92,8 +93,8 @@ func createArgs(spec agent.ContainerSpec, file string) []string {
 	if spec.Stdin {
 		argv = append(argv, "--interactive")
 	}
-	if file != "" {
-		argv = append(argv, "--env-file", file)
+	if envIn {
+		argv = append(argv, "--env-file", "/dev/stdin")
 	}
 	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
 		if !heeded(name) {
@@ -123,9 +124,9 @@ func heeded(name string) bool {
 	return strings.HasSuffix(upper, "_PROXY") || slices.Contains([]string{"PATH", "HOME", "TMPDIR", "USER", "SSH_AUTH_SOCK", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES", "RESOLV_HOST_CONF"}, upper)
 }
 
-// envFile writes those that the program would heed into a file that only this user
-// can read; empty when there are none.
-func envFile(env map[string]string) (string, error) {
+// envFile holds those that the program would heed: a file that is in no folder, so that
+// nothing of it stays should this process be killed. Nil: there are none.
+func envFile(env map[string]string) (*os.File, error) {
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !heeded(name) {
@@ -133,20 +134,20 @@ func envFile(env map[string]string) (string, error) {
 		}
 		value := env[name]
 		if strings.ContainsAny(value, "\r\n") || !utf8.ValidString(value) || len(value) > 60000 {
-			return "", api.Errorf(api.Configuration, "hand over the env", "the value of %s must be one line of text, because the app has docker options", name)
+			return nil, api.Errorf(api.Configuration, "hand over the env", "the value of %s must be one line of text, because the app has docker options", name)
 		}
 		text.WriteString(name + "=" + value + "\n")
 	}
 	if text.Len() == 0 {
-		return "", nil
+		return nil, nil
 	}
-	dir, err := os.MkdirTemp("", "dokku-agent-")
+	fd, err := unix.MemfdCreate("env", unix.MFD_CLOEXEC)
 	if err != nil {
-		return "", fmt.Errorf("hand over the env: %w", err)
+		return nil, fmt.Errorf("hand over the env: %w", err)
 	}
-	file := filepath.Join(dir, "env")
-	if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-		return "", errors.Join(fmt.Errorf("hand over the env: %w", err), os.RemoveAll(dir))
+	file := os.NewFile(uintptr(fd), "env")
+	if _, err := file.WriteString(text.String()); err != nil {
+		return nil, errors.Join(fmt.Errorf("hand over the env: %w", err), file.Close())
 	}
 	return file, nil
 }
