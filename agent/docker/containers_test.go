@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -132,15 +131,14 @@ func TestNoSecretInArgv(t *testing.T) {
 	spec := agent.ContainerSpec{Image: "sha256:1", Env: map[string]string{"KEY": "s3cret", "PATH": "s3cret"}, Args: []string{"--init"}}
 	file, err := envFile(spec.Env)
 	must(t, err)
-	defer file.Close()
-	if text, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd())); err != nil || string(text) != "PATH=s3cret\n" {
-		t.Errorf("the program is handed %q, %v", text, err)
+	if file != "PATH=s3cret\n" {
+		t.Errorf("the program is handed %q", file)
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
 		t.Errorf("on disk there are %v, %v", left, err)
 	}
-	if none, err := envFile(map[string]string{"KEY": "s3cret"}); none != nil || err != nil {
-		t.Errorf("%v, %v", none, err)
+	if none, err := envFile(map[string]string{"KEY": "s3cret"}); none != "" || err != nil {
+		t.Errorf("%q, %v", none, err)
 	}
 	if argv := strings.Join(createArgs(spec, true), " "); strings.Contains(argv, "s3cret") || !strings.Contains(argv, "--env KEY") || !strings.Contains(argv, "--env-file /dev/stdin") {
 		t.Error(argv)

@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/moby/moby/client"
-	"golang.org/x/sys/unix"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -30,12 +29,8 @@ func (e *Engine) createByProgram(ctx context.Context, spec agent.ContainerSpec) 
 		return "", fmt.Errorf("create the container %s: %w", spec.Name, err)
 	}
 	var out, problems bytes.Buffer
-	command := run.Cmd{Argv: append([]string{"docker"}, createArgs(spec, file != nil)...), Env: e.programEnv(spec.Env),
-		Stdout: &out, Stderr: &problems, Limit: 64 << 10, Grace: 10 * time.Second}
-	if file != nil {
-		defer file.Close()
-		command.Stdin = file
-	}
+	command := run.Cmd{Argv: append([]string{"docker"}, createArgs(spec, file != "")...), Env: e.programEnv(spec.Env),
+		Stdin: strings.NewReader(file), Stdout: &out, Stderr: &problems, Limit: 64 << 10, Grace: 10 * time.Second}
 	if err := command.Run(ctx); err != nil {
 		if exit, ok := errors.AsType[*run.ExitError](err); ok && exit.Cause == nil {
 			err = errors.New(strings.TrimSpace(problems.String()))
@@ -124,9 +119,9 @@ func heeded(name string) bool {
 	return strings.HasSuffix(upper, "_PROXY") || slices.Contains([]string{"PATH", "HOME", "TMPDIR", "USER", "SSH_AUTH_SOCK", "RES_OPTIONS", "LOCALDOMAIN", "HOSTALIASES", "RESOLV_HOST_CONF"}, upper)
 }
 
-// envFile holds those that the program would heed: a file that is in no folder, so that
-// nothing of it stays should this process be killed. Nil: there are none.
-func envFile(env map[string]string) (*os.File, error) {
+// envFile is what an env file says of those that the program would heed: it is in no folder,
+// so that nothing of it stays should this process be killed. Empty: there are none.
+func envFile(env map[string]string) (string, error) {
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if !heeded(name) {
@@ -134,22 +129,11 @@ func envFile(env map[string]string) (*os.File, error) {
 		}
 		value := env[name]
 		if strings.ContainsAny(value, "\r\n") || !utf8.ValidString(value) || len(value) > 60000 {
-			return nil, api.Errorf(api.Configuration, "hand over the env", "the value of %s must be one line of text, because the app has docker options", name)
+			return "", api.Errorf(api.Configuration, "hand over the env", "the value of %s must be one line of text, because the app has docker options", name)
 		}
 		text.WriteString(name + "=" + value + "\n")
 	}
-	if text.Len() == 0 {
-		return nil, nil
-	}
-	fd, err := unix.MemfdCreate("env", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("hand over the env: %w", err)
-	}
-	file := os.NewFile(uintptr(fd), "env")
-	if _, err := file.WriteString(text.String()); err != nil {
-		return nil, errors.Join(fmt.Errorf("hand over the env: %w", err), file.Close())
-	}
-	return file, nil
+	return text.String(), nil
 }
 
 // programEnv is the docker program's environment: where the engine is, and the values
