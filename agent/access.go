@@ -42,6 +42,19 @@ func (h *Host) Visible(ctx context.Context, by Caller, apps []string) ([]string,
 	return h.seen(ctx, by, h.among(by, apps))
 }
 
+// MayName refuses an app that a caller may not see, be it there or not.
+func (h *Host) MayName(ctx context.Context, by Caller, app string) error {
+	return mayName(ctx, h.Visible, by, app)
+}
+
+func mayName(ctx context.Context, visible func(context.Context, Caller, []string) ([]string, error), by Caller, app string) error {
+	seen, err := visible(ctx, by, []string{app})
+	if err == nil && len(seen) == 0 {
+		err = api.Errorf(api.Refused, "", "Access denied to the app %s", app)
+	}
+	return err
+}
+
 // seen asks the user-auth-app plugins which of the apps a caller may see.
 func (h *Host) seen(ctx context.Context, by Caller, apps []string) ([]string, error) {
 	if len(apps) == 0 || !h.Walk.Has("user-auth-app") {

@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"time"
 
@@ -60,6 +62,15 @@ var requestID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{7,63}$`)
 
 // ValidRequest tells whether a string may be a request id.
 func ValidRequest(id string) bool { return requestID.MatchString(id) }
+
+// drawn is so many random bytes as hexadecimal digits, for a name that is nobody else's.
+func drawn(bytes int) (string, error) {
+	random := make([]byte, bytes)
+	if _, err := rand.Read(random); err != nil {
+		return "", fmt.Errorf("draw a name: %w", err)
+	}
+	return hex.EncodeToString(random), nil
+}
 
 // DocumentDigest tells two release documents apart by what they would run:
 // where the sources came from does not count, nor the way the layers took.

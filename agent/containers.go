@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,15 +29,6 @@ const (
 
 // upcoming stands behind the final name of a container until its release is committed.
 const upcoming = ".upcoming-"
-
-// drawn is so many random bytes as hexadecimal digits, for a name that is nobody else's.
-func drawn(bytes int) (string, error) {
-	random := make([]byte, bytes)
-	if _, err := rand.Read(random); err != nil {
-		return "", fmt.Errorf("draw a name: %w", err)
-	}
-	return hex.EncodeToString(random), nil
-}
 
 // ID tells this host's containers from those of another one on the same engine.
 func (h *Host) ID() string { return h.Config.ID }

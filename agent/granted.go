@@ -82,11 +82,7 @@ func (h *Host) MayMakeReview(ctx context.Context, by Caller, name string) error 
 	if !h.Settings.Has(name) {
 		look = h.seen
 	}
-	seen, err := look(ctx, by, []string{name})
-	if err == nil && len(seen) == 0 {
-		err = api.Errorf(api.Refused, "", "Access denied to the app %s", name)
-	}
-	return err
+	return mayName(ctx, look, by, name)
 }
 
 // MayBring refuses what leads out of a review app, where the caller's certificate is for

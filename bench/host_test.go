@@ -74,7 +74,7 @@ func (h *host) deploy(b *testing.B, image built) time.Duration {
 	if _, err := h.client.Client.Hello(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	id, err := push.NewRequest()
+	id, err := api.NewRequest()
 	if err != nil {
 		b.Fatal(err)
 	}

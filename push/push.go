@@ -5,8 +5,6 @@ package push
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -319,13 +317,4 @@ func (o Options) step(name, title string, work func() (detail string, err error)
 	}
 	tell(api.StepDone, detail)
 	return nil
-}
-
-// NewRequest makes a request id.
-func NewRequest() (string, error) {
-	random := make([]byte, 10)
-	if _, err := rand.Read(random); err != nil {
-		return "", fmt.Errorf("make a request id: %w", err)
-	}
-	return hex.EncodeToString(random), nil
 }

@@ -350,7 +350,7 @@ func TestPushJoined(t *testing.T) {
 func TestNewRequest(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id, err := NewRequest()
+		id, err := api.NewRequest()
 		if err != nil || !idForm.MatchString(id) || seen[id] {
 			t.Fatalf("the id %q: %v", id, err)
 		}

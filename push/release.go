@@ -30,7 +30,7 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 	}
 	request.Document = document
 	for attempt := 0; ; attempt++ {
-		id, err := NewRequest()
+		id, err := api.NewRequest()
 		if err != nil {
 			return api.Verdict{}, err
 		}
@@ -70,8 +70,7 @@ func (p *Prepared) release(ctx context.Context) (api.Verdict, error) {
 		if !wanting(&verdict) {
 			return verdict, nil
 		}
-		transfer := transferTo(o, connection)
-		again, err := transfer.SendBlobs(ctx, project.Name, image, verdict.Error.Missing)
+		again, err := transferTo(o, connection).SendBlobs(ctx, project.Name, image, verdict.Error.Missing)
 		if err != nil {
 			return api.Verdict{}, err
 		}

@@ -103,7 +103,7 @@ func Promote(ctx context.Context, connection *Connection, o Options, from, to st
 			}
 		}
 	}
-	id, err := NewRequest()
+	id, err := api.NewRequest()
 	if err != nil {
 		return api.Verdict{}, err
 	}

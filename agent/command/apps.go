@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/api"
@@ -29,12 +28,8 @@ func appsCreate(ctx context.Context, call *Call) error {
 	if name == "" {
 		return api.Errorf(api.Usage, "", "Please specify an app to run the command on")
 	}
-	visible, err := call.Host.Visible(ctx, call.By, []string{name})
-	if err != nil {
+	if err := call.Host.MayName(ctx, call.By, name); err != nil {
 		return err
-	}
-	if !slices.Contains(visible, name) {
-		return api.Errorf(api.Refused, "", "Access denied to the app %s", name)
 	}
 	if err := call.Host.Create(ctx, name); err != nil {
 		return err

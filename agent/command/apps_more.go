@@ -30,12 +30,8 @@ func (c *Call) twoApps(ctx context.Context) (from, to string, err error) {
 		return "", "", api.Errorf(api.Usage, "", "Please specify a new app name")
 	}
 	to = c.Args[0]
-	visible, err := c.Host.Visible(ctx, c.By, []string{to})
-	if err != nil {
+	if err := c.Host.MayName(ctx, c.By, to); err != nil {
 		return "", "", err
-	}
-	if len(visible) == 0 {
-		return "", "", api.Errorf(api.Refused, "", "Access denied to the app %s", to)
 	}
 	return from, to, nil
 }

@@ -108,11 +108,7 @@ func (c *Call) mayTake(ctx context.Context, app string) error {
 	if err := manifest.AppName(app); err != nil {
 		return api.Errorf(api.Usage, "", "the backup holds what no app may have: %w", err)
 	}
-	visible, err := c.Host.Visible(ctx, c.By, []string{app})
-	if err == nil && len(visible) == 0 {
-		err = api.Errorf(api.Refused, "", "Access denied to the app %s", app)
-	}
-	return err
+	return c.Host.MayName(ctx, c.By, app)
 }
 
 // readSaved reads an app's two files and asks whether it may have what is in them.

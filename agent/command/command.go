@@ -5,8 +5,6 @@ package command
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -88,15 +86,6 @@ func (c *Call) say(format string, args ...any) {
 	fmt.Fprintf(c.Out, "-----> "+format+"\n", args...)
 }
 
-// newRequest makes a request id for a change that a command asks for.
-func newRequest() (string, error) {
-	random := make([]byte, 10)
-	if _, err := rand.Read(random); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(random), nil
-}
-
 // apply starts a change's deploy process and shows what it says, until its verdict.
 // Inside a trigger of a deploy of the same app nothing is started: that deploy has
 // the settings already, or another one follows it (DESIGN 6, Nested calls).
@@ -138,7 +127,7 @@ func (c *Call) applied(ctx context.Context, change agent.Change) (changed bool, 
 
 // submit starts a change as a request of its own.
 func (c *Call) submit(ctx context.Context, change *agent.Change) error {
-	request, err := newRequest()
+	request, err := api.NewRequest()
 	if err != nil {
 		return err
 	}

@@ -149,24 +149,22 @@ func psScale(ctx context.Context, call *Call) error {
 		return err
 	}
 	call.say("Scaling %s processes: %s", app, strings.Join(call.Args, " "))
-	within := call.Host.InsideDeploy(ctx, app)
 	deploys := current != 0 && !skip && settings.Properties["ps/restore"] != "false"
-	if deploys && !within {
-		return call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
+	if !deploys || call.Host.InsideDeploy(ctx, app) { // else the deploy saves it
+		_, _, err = call.Host.Settings.Change(app, func(now *agent.Settings) error {
+			wanted := maps.Clone(now.Scale)
+			if wanted == nil {
+				wanted = map[string]int{}
+			}
+			maps.Copy(wanted, scale)
+			now.Scale = wanted
+			return nil
+		})
 	}
-	_, _, err = call.Host.Settings.Change(app, func(now *agent.Settings) error {
-		wanted := maps.Clone(now.Scale)
-		if wanted == nil {
-			wanted = map[string]int{}
-		}
-		maps.Copy(wanted, scale)
-		now.Scale = wanted
-		return nil
-	})
-	if err == nil && deploys {
-		err = call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
+	if err != nil || !deploys {
+		return err
 	}
-	return err
+	return call.apply(ctx, agent.Change{App: app, Kind: agent.Scale, Scale: scale})
 }
 
 // formationForbids refuses to scale by command what app.json scales (PLUGIN-CONTRACT 6.5).

@@ -39,23 +39,28 @@ func Builds(ctx context.Context, host *agent.Host, app string) (bool, error) {
 	if err != nil || head == "" {
 		return false, err
 	}
-	version, err := host.Ledger.Current(app)
-	if err != nil || version == 0 {
-		return version == 0, err
+	source, deployed, err := running(host, app)
+	if err != nil || !deployed {
+		return err == nil, err
 	}
 	from := settings.Properties["apps/deploy-source"]
 	if from != sourcePush && !archived(from) {
 		return from == sourceSync, nil
 	}
-	current, err := host.Ledger.Release(app, version)
-	if err != nil {
-		return false, err
-	}
-	source := current.Document.Source
 	if source.Revision == head {
 		return true, nil
 	}
 	return Branch.MatchString(source.Branch) && source.Revision != "" && resolve(ctx, host.Places.App(app), "refs/heads/"+source.Branch) == source.Revision, nil
+}
+
+// running is where what an app runs came from.
+func running(host *agent.Host, app string) (source api.Source, deployed bool, err error) {
+	version, err := host.Ledger.Current(app)
+	if err != nil || version == 0 {
+		return source, false, err
+	}
+	current, err := host.Ledger.Release(app, version)
+	return current.Document.Source, err == nil, err
 }
 
 // App is the core's part in receive-app: it builds a commit of the app's repository and

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -78,14 +77,7 @@ func (r *Receiver) warn(format string, args ...any) {
 
 // may refuses an app that the caller may not see as one that is not there.
 func (r *Receiver) may(ctx context.Context, app string) error {
-	visible, err := r.Host.Visible(ctx, r.By, []string{app})
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(visible, app) {
-		return api.Errorf(api.Refused, "", "Access denied to the app %s", app)
-	}
-	return nil
+	return r.Host.MayName(ctx, r.By, app)
 }
 
 // exists is may for an app that has to be there.

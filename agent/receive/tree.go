@@ -31,21 +31,11 @@ func (r *Receiver) Tree(ctx context.Context, app, dir, message string, by Author
 		return false, err
 	}
 	if !fresh {
-		if running, err := r.runs(app, commit); err != nil || running {
+		if source, deployed, err := running(r.Host, app); err != nil || deployed && source.Revision == commit {
 			return false, err
 		}
 	}
 	return true, r.Receive(agent.WithStreams(ctx, agent.Streams{Out: r.Out, Err: r.Err}), app, commit)
-}
-
-// runs tells whether the app runs what was built of a commit.
-func (r *Receiver) runs(app, commit string) (bool, error) {
-	version, err := r.Host.Ledger.Current(app)
-	if err != nil || version == 0 {
-		return false, err
-	}
-	current, err := r.Host.Ledger.Release(app, version)
-	return err == nil && current.Document.Source.Revision == commit, err
 }
 
 // commitTree writes a folder into the repository, as a commit on top of the deploy branch

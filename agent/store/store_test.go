@@ -314,15 +314,22 @@ func TestDropKeepsTheRecord(t *testing.T) {
 	}
 }
 
-// TestTidy: what a killed process was writing goes, what one that lives is writing stays.
-func TestTidy(t *testing.T) {
-	store := &Store{Dir: t.TempDir()}
-	s := newSite(t, store, "app", nil)
+// received is a store that has an image of the app "app".
+func received(t *testing.T, store *Store) (s site, raw []byte) {
+	t.Helper()
+	s = newSite(t, store, "app", nil)
 	s.begin()
-	raw := s.ready(s.image("layer"))
+	raw = s.ready(s.image("layer"))
 	if r, text := s.putManifest(raw, dockerManifest); r.StatusCode != http.StatusCreated {
 		t.Fatal(r.Status, text)
 	}
+	return s, raw
+}
+
+// TestTidy: what a killed process was writing goes, what one that lives is writing stays.
+func TestTidy(t *testing.T) {
+	store := &Store{Dir: t.TempDir()}
+	_, raw := received(t, store)
 	gone := exec.Command("true")
 	if err := gone.Run(); err != nil {
 		t.Fatal(err)
@@ -348,12 +355,7 @@ func TestTidy(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	store := &Store{Dir: t.TempDir()}
-	s := newSite(t, store, "app", nil)
-	s.begin()
-	raw := s.ready(s.image("layer"))
-	if r, text := s.putManifest(raw, dockerManifest); r.StatusCode != http.StatusCreated {
-		t.Fatal(r.Status, text)
-	}
+	s, raw := received(t, store)
 	s.put([]byte("never used"))
 	if n, err := store.Sweep(time.Hour); n != 0 || err != nil {
 		t.Fatalf("young things: %d, %v", n, err)

@@ -22,30 +22,36 @@ import (
 // check says what is wrong with Procfile, app.json and dokku.hcl, or what they mean. It
 // speaks to no host. What it says is its answer, so it goes to stdout.
 func (c *client) check() error {
+	_, err := c.checked()
+	return err
+}
+
+// checked is check, and returns what it has said of mistakes.
+func (c *client) checked() (found manifest.Diagnostics, err error) {
 	format, err := c.checkFormat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir, err := c.tree()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	understood, found, err := c.look(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.diagnostics(format, dir, found); err != nil {
-		return err
+		return nil, err
 	}
 	if found.Failed() {
-		return &exitError{code: api.Exit(&api.Error{Code: api.InvalidManifest})}
+		return found, &exitError{code: api.Exit(&api.Error{Code: api.InvalidManifest})}
 	}
 	for _, paragraph := range understood {
 		if format != "json" {
 			fmt.Fprintln(c.answer(), report.Legible(paragraph))
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // look reads the project, each of its apps. It returns a paragraph an app, and every
@@ -82,11 +88,10 @@ func (c *client) checkFormat() (string, error) {
 		}
 		return said, nil
 	}
-	actions, _ := c.options.Getenv("GITHUB_ACTIONS")
 	switch {
 	case c.logFormat == "json":
 		return "json", nil
-	case c.logFormat == "auto" && actions == "true":
+	case c.logFormat == "auto" && c.runsOnGitHub():
 		return "github", nil
 	}
 	return "text", nil
@@ -123,7 +128,7 @@ func (c *client) diagnostics(format, dir string, found manifest.Diagnostics) err
 // in GitHub's CI. Advice was told before.
 func (c *client) mistakes(found manifest.Diagnostics) error {
 	found = slices.DeleteFunc(slices.Clone(found), func(d manifest.Diagnostic) bool { return d.Severity != manifest.Mistake })
-	if actions, _ := c.options.Getenv("GITHUB_ACTIONS"); actions == "true" && c.logFormat == "auto" {
+	if c.logFormat == "auto" && c.runsOnGitHub() {
 		dir, err := filepath.Abs(c.options.Dir)
 		if err != nil {
 			return err

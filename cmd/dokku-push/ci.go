@@ -318,16 +318,12 @@ func (c *client) fit(job ci.Job) error {
 
 // checkJob is check, with what it found among the job's outputs and in its summary.
 func (c *client) checkJob() error {
-	err := c.check()
-	if _, told := errors.AsType[*exitError](err); !told {
-		if err != nil {
-			return c.noVerdict(err)
-		}
-		return nil
-	}
-	_, found, unread := c.look(c.options.Dir)
-	if unread == nil && found.Failed() {
+	found, err := c.checked()
+	switch {
+	case found.Failed():
 		_ = c.noVerdict(api.Errorf(api.InvalidManifest, "", "%w", found)) // which was written already
+	case err != nil:
+		return c.noVerdict(err)
 	}
 	return err
 }

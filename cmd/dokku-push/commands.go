@@ -192,7 +192,7 @@ func (c *client) rollback(ctx context.Context) error {
 		return err
 	}
 	defer connection.Conn.Close()
-	id, err := push.NewRequest()
+	id, err := api.NewRequest()
 	if err != nil {
 		return err
 	}

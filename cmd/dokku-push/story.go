@@ -40,8 +40,13 @@ func resultFlags(c *client, flags *pflag.FlagSet) {
 
 // onGitHub says whether GitHub's runner reads what is written.
 func (c *client) onGitHub() bool {
+	return c.logFormat == "github" || c.logFormat == "auto" && c.runsOnGitHub()
+}
+
+// runsOnGitHub says whether a job of GitHub's runs this, whoever reads it.
+func (c *client) runsOnGitHub() bool {
 	actions, _ := c.options.Getenv("GITHUB_ACTIONS")
-	return c.logFormat == "github" || c.logFormat == "auto" && actions == "true"
+	return actions == "true"
 }
 
 // inCI says whether a CI system reads it.
@@ -126,7 +131,7 @@ func (c *client) finish(err error) error {
 	if c.story.outputs != "" {
 		problems = append(problems, report.WriteDotenv(c.story.outputs, append(slices.Clone(values), report.Value{Name: "review_app_name", Text: c.job.Review})))
 	}
-	if actions, _ := c.options.Getenv("GITHUB_ACTIONS"); c.story.github != nil || actions == "true" { // whatever form the log has
+	if c.story.github != nil || c.runsOnGitHub() { // whatever form the log has
 		if path, _ := c.options.Getenv("GITHUB_OUTPUT"); path != "" {
 			deployed := report.DeploymentValues(accounts, c.deployed())
 			problems = append(problems, report.AppendGitHubOutputs(path, slices.Concat(values, deployed, c.given())))
