@@ -73,7 +73,7 @@ func machineIsNoHost(t *testing.T) {
 func realHost(t *testing.T) {
 	over(t, os.Getenv(insideVariable), "/etc", "/home", "/var/lib", "/var/log", "/usr/local")
 	bin := testkit.Binaries(t)
-	testkit.Engine(t)
+	testkit.InstalledHost(t)
 
 	first := agentDo(t, bin.Agent, "", "install", "--domain", "example.test")
 	for _, want := range []string{"made the user dokku", "wrote /etc/dokku-push/host.json", "wrote /etc/sudoers.d/dokku-push", "wrote /etc/systemd/system/dokku-agent.service"} {

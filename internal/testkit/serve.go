@@ -54,6 +54,9 @@ func Serve(t testing.TB, options ServeOptions) *Host {
 		root = filepath.Join(t.TempDir(), "host")
 	}
 	host := &Host{Bin: Binaries(t)}
+	if os.Getenv(apartVariable) == "" { // an engine of the test's own goes with all that is in it
+		embeddedHost(t, engine, root)
+	}
 	t.Cleanup(func() {
 		endStrays(root)
 		host.sweep(t, engine, hostID(root))
