@@ -173,6 +173,9 @@ type Ledger interface {
 	ReadJournal(app, request string, offset int) ([]Entry, error)
 	// Sweep removes the temporary files that killed processes have left among the app's.
 	Sweep(app string) error
+	// SweepGone removes what a Destroy that was killed at its last files has left of apps that
+	// are no more: their locks.
+	SweepGone() error
 	// Tidy gives back the room that the journal of a process that is no more still has
 	// reserved.
 	Tidy(app, request string) error

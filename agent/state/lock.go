@@ -146,3 +146,48 @@ func (s *Store) dropLock(app string) error {
 	_ = os.Remove(filepath.Dir(s.Places.DeployLock(app))) // it has the new lock of whoever came in between
 	return nil
 }
+
+// SweepGone removes the locks of apps that are no more: a Destroy that is killed once the
+// app's folder is gone leaves them, and nothing else.
+func (s *Store) SweepGone() error {
+	var left []string
+	for _, pattern := range []string{s.settingsLock("*"), s.Places.DeployLock("*"), s.holderFile("*")} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("look for locks of removed apps: %w", err)
+		}
+		left = append(left, paths...)
+	}
+	for _, path := range left {
+		app := filepath.Base(filepath.Dir(path))
+		if !isApp(app) || s.exists(app) {
+			continue
+		}
+		if err := s.sweepGone(app); err != nil {
+			return fmt.Errorf("remove the locks of %s, which is no app any more: %w", app, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) sweepGone(app string) error {
+	data := s.Places.AppData(app)
+	if more, err := besides(data, s.settingsLock(app)); err != nil || len(more) > 0 {
+		return err // no Destroy leaves that: drift and doctor tell it
+	}
+	lock, _, err := s.Lock(app, api.Lock{Key: "watch", PID: os.Getpid(), Since: time.Now()})
+	if err != nil || lock == nil {
+		return err // somebody is about to make the app anew
+	}
+	settings, err := tryLock(s.settingsLock(app), unix.LOCK_EX)
+	if err == nil && !s.exists(app) {
+		err = os.RemoveAll(data)
+	}
+	if settings != nil {
+		err = errors.Join(err, settings.Close())
+	}
+	if errors.Is(err, errBusy) {
+		err = nil
+	}
+	return errors.Join(err, lock.Unlock()) // which takes the deploy lock's own files along
+}

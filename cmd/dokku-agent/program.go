@@ -141,12 +141,13 @@ func (p *program) recover(apps []string) int {
 		return p.fail(err)
 	}
 	defer parts.close()
+	var failures []error
 	if len(apps) == 0 {
 		if apps, err = parts.host.Settings.Apps(); err != nil {
 			return p.fail(err)
 		}
+		failures = append(failures, parts.host.Ledger.SweepGone())
 	}
-	var failures []error
 	failures = append(failures, parts.host.Ensure(p.ctx))
 	for _, app := range apps {
 		failures = append(failures, parts.host.Exists(app), parts.host.Mend(p.ctx, app, true))

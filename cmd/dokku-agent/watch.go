@@ -199,6 +199,9 @@ func mendOnce(ctx context.Context, parts *parts, restore bool) error {
 	if _, err := parts.host.ExpireReviews(ctx, "", time.Now(), agent.Caller{Name: "watch"}); err != nil {
 		failures = append(failures, fmt.Errorf("remove the expired review apps: %w", err))
 	}
+	if err := parts.host.Ledger.SweepGone(); err != nil {
+		failures = append(failures, err)
+	}
 	if _, err := parts.store.Sweep(24 * time.Hour); err != nil {
 		failures = append(failures, fmt.Errorf("sweep the store: %w", err))
 	}

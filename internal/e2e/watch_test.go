@@ -2,8 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -306,4 +308,13 @@ func (n *neighbours) recovers(left, right string) {
 	// With the host its nginx has ended, so the command fails; but before that it saw to the app.
 	_ = agent("dokku", "domains:add", right, "another.localhost").Run()
 	wants(right, "Hello from "+right+"\n")
+	gone := filepath.Join(lib, "data", "agent", "apps", "gone") // as a destroy leaves it that was killed at its last file
+	if err := os.MkdirAll(gone, 0o755); err != nil {
+		n.t.Fatal(err)
+	}
+	put(n.t, filepath.Join(gone, "settings.lock"), "")
+	must(n.t, agent("recover"))
+	if _, err := os.Lstat(gone); !errors.Is(err, fs.ErrNotExist) {
+		n.t.Errorf("recover without an app leaves the lock of one that is gone: %v", err)
+	}
 }
