@@ -18,7 +18,7 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
-const probeTimeout = 3 * time.Second // a first packet may be lost while the bridge wakes up
+const probeTimeout = 10 * time.Second // the first packets may be lost while the bridge wakes up
 
 // probe does what a switch does, with a throwaway table, the subnet's spare
 // address and a throwaway namespace in the place of a container.
@@ -80,14 +80,14 @@ func (t table) place() (bridge netlink.Link, own netip.Addr, free netip.Prefix, 
 	if bridge.Type() != "bridge" {
 		return nil, own, free, fmt.Errorf("%s is no bridge but a %s", t.config.Device, bridge.Type())
 	}
-	addresses, err := netlink.AddrList(bridge, unix.AF_INET)
+	addresses, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, unix.AF_INET) })
 	if err != nil || len(addresses) == 0 {
 		return nil, own, free, errors.Join(errors.New("it has no address"), err)
 	}
 	own, _ = netip.AddrFromSlice(addresses[0].IP.To4())
 	network := prefixOf(addresses[0].IPNet)
 	size := 1 << (32 - network.Bits())
-	known, err := netlink.NeighList(bridge.Attrs().Index, unix.AF_INET)
+	known, err := whole(func() ([]netlink.Neigh, error) { return netlink.NeighList(bridge.Attrs().Index, unix.AF_INET) })
 	if err != nil {
 		return nil, own, free, fmt.Errorf("list its neighbours: %w", err)
 	}

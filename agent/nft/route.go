@@ -27,7 +27,7 @@ func (t table) metric() int {
 // ours lists the routes out of the reserved range that carry this table's metric.
 // The library's own filter does not know metrics, so the choice is made here.
 func (t table) ours() ([]netlink.Route, error) {
-	all, err := netlink.RouteList(nil, unix.AF_INET)
+	all, err := whole(func() ([]netlink.Route, error) { return netlink.RouteList(nil, unix.AF_INET) })
 	if err != nil {
 		return nil, t.failed("list routes", err)
 	}
@@ -125,7 +125,9 @@ func Taken(except string) ([]netip.Prefix, error) {
 			taken = append(taken, prefix)
 		}
 	}
-	routes, err := netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	routes, err := whole(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, t.failed("list routes", err)
 	}
@@ -134,7 +136,7 @@ func Taken(except string) ([]netip.Prefix, error) {
 			claim(prefixOf(route.Dst))
 		}
 	}
-	devices, err := netlink.AddrList(nil, unix.AF_INET)
+	devices, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, unix.AF_INET) })
 	if err != nil {
 		return nil, t.failed("list addresses", err)
 	}
@@ -153,6 +155,17 @@ func Taken(except string) ([]netip.Prefix, error) {
 		}
 	}
 	return taken, nil
+}
+
+// whole is what the kernel lists. A list that changed while it was read, as when a container
+// starts at that moment, is read again.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range 100 {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
 }
 
 // prefixOf turns an IPv4 network around; the zero Prefix stands for none.
