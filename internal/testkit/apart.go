@@ -31,7 +31,7 @@ func Apart(t *testing.T) bool {
 	// The shell is the namespace's first process and sees to it that no zombie stays: what is
 	// killed is gone.
 	inside := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "--",
-		"bash", "-c", `"$@" & wait $!`, "init", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+		"bash", "-c", `"$@" & wait $!`, "init", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=12m")
 	inside.Env = append(os.Environ(), apartVariable+"="+t.TempDir())
 	out, err := inside.CombinedOutput()
 	t.Logf("%s", out)

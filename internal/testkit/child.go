@@ -54,6 +54,11 @@ func (c *child) stop(grace time.Duration) {
 	case <-c.exited:
 	case <-time.After(grace):
 	}
+	c.kill()
+}
+
+// kill ends the program with all of its group, and gives it no chance to tidy up.
+func (c *child) kill() {
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 	<-c.exited
 }
@@ -61,7 +66,7 @@ func (c *child) stop(grace time.Duration) {
 // listening waits until the program accepts connections at address.
 func (c *child) listening(t testing.TB, address string) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for time.Now().Before(deadline) {
 		connection, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {

@@ -31,7 +31,7 @@ func Engine(t testing.TB) *client.Client {
 }
 
 func answers(engine *client.Client) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err := engine.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
 	return err == nil

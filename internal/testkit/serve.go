@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,19 @@ type Host struct {
 
 	Bin   Bin
 	child *child
-	names []string
+	names *appNames
+}
+
+// appNames are the apps that a test has named. Subtests name theirs at the same time.
+type appNames struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (n *appNames) add(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, name)
 }
 
 // Serve starts `dokku-agent serve` and waits until it is ready. At the test's end
@@ -53,7 +66,7 @@ func Serve(t testing.TB, options ServeOptions) *Host {
 	if root == "" {
 		root = filepath.Join(t.TempDir(), "host")
 	}
-	host := &Host{Bin: Binaries(t)}
+	host := &Host{Bin: Binaries(t), names: &appNames{}}
 	if os.Getenv(apartVariable) == "" { // an engine of the test's own goes with all that is in it
 		embeddedHost(t, engine, root)
 	}
@@ -61,6 +74,9 @@ func Serve(t testing.TB, options ServeOptions) *Host {
 		endStrays(root)
 		host.sweep(t, engine, hostID(root))
 	})
+	// Hosts that start together may choose the same range for their address maps.
+	defer lock(t, "serve")()
+	ownPorts(t, root)
 	serve := exec.Command(host.Bin.Agent, append([]string{"serve", "--root", root}, options.Args...)...)
 	serve.Env = append(append(cleanEnv(), "HOME="+filepath.Dir(root)), options.Env...)
 	stdout := &capture{}
@@ -70,10 +86,24 @@ func Serve(t testing.TB, options ServeOptions) *Host {
 	return host
 }
 
+// ownPorts gives a new host the ports of its nginx as if it had served before: those that it
+// draws itself are anybody's again until it listens, which with TLS may be minutes later.
+func ownPorts(t testing.TB, root string) {
+	t.Helper()
+	file := filepath.Join(root, "lib", "data", "agent", "host.json")
+	if _, err := os.Lstat(file); err == nil {
+		return
+	}
+	text, err := json.Marshal(map[string]any{"nginx": map[string]int{"port": FreePort(t), "tls_port": FreePort(t)}})
+	must(t, "name the host's ports", err)
+	must(t, "name the host's ports", os.MkdirAll(filepath.Dir(file), 0o755))
+	must(t, "name the host's ports", os.WriteFile(file, text, 0o644))
+}
+
 // ready waits for the one line that the agent prints once everything answers.
 func (h *Host) ready(t testing.TB, stdout *capture) []byte {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for {
 		if line, _, found := strings.Cut(stdout.String(), "\n"); found {
 			return []byte(line)
@@ -82,7 +112,7 @@ func (h *Host) ready(t testing.TB, stdout *capture) []byte {
 		case <-h.child.exited:
 			t.Fatalf("dokku-agent serve ended before it was ready:\n%s", h.Log())
 		case <-deadline:
-			t.Fatalf("dokku-agent serve is not ready after a minute:\n%s", h.Log())
+			t.Fatalf("dokku-agent serve is not ready after three minutes:\n%s", h.Log())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -96,7 +126,7 @@ func (h *Host) Log() string { return h.child.said.String() }
 func (h *Host) Stop() { h.child.stop(20 * time.Second) }
 
 // Kill ends the host without a chance to tidy up, as a power cut would.
-func (h *Host) Kill() { h.child.stop(0) }
+func (h *Host) Kill() { h.child.kill() }
 
 // PID is the process id of `dokku-agent serve`.
 func (h *Host) PID() int { return h.child.cmd.Process.Pid }
@@ -106,7 +136,7 @@ func (h *Host) PID() int { return h.child.cmd.Process.Pid }
 func (h *Host) App(t testing.TB, base string) string {
 	t.Helper()
 	name := AppName(t, base)
-	h.names = append(h.names, name)
+	h.names.add(name)
 	return name
 }
 
@@ -161,7 +191,7 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 	if id != "" {
 		labels = append(labels, HostLabel+"="+id)
 	}
-	for _, name := range h.names {
+	for _, name := range h.names.all {
 		labels = append(labels, "com.dokku.app-name="+name)
 	}
 	for _, label := range labels {
@@ -174,7 +204,7 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 			_, _ = engine.ContainerRemove(ctx, container.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		}
 	}
-	for _, name := range h.names {
+	for _, name := range h.names.all {
 		if err := forgetImages(ctx, engine, name); err != nil {
 			t.Error(err)
 			return

@@ -11,13 +11,15 @@ package testkit
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Root is the top folder of this project's checkout.
@@ -40,17 +42,26 @@ func Root(t testing.TB) string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// FreePort is a TCP port of 127.0.0.1 that nothing listened on a moment ago. Port
-// numbers are drawn below the kernel's ephemeral range, so that no outgoing
-// connection takes one before its user listens.
+// FreePort is a TCP port of 127.0.0.1 that nothing listens on, and that no other test draws
+// before this one ends: packages are tested at the same time. Port numbers are drawn below
+// the kernel's ephemeral range, so that no outgoing connection takes one before its user
+// listens.
 func FreePort(t testing.TB) int {
 	t.Helper()
+	drawn, err := os.OpenFile(filepath.Join(cacheDir(t), "ports.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	must(t, "open the file of drawn ports", err)
+	t.Cleanup(func() { _ = drawn.Close() })
 	for range 100 {
 		var draw [2]byte
 		_, err := rand.Read(draw[:])
 		must(t, "draw a port", err)
 		port := 20000 + (int(draw[0])<<8|int(draw[1]))%12000
-		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		// A lock of the file's byte with that number, by this open file: it ends with it.
+		mine := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart, Start: int64(port), Len: 1}
+		if unix.FcntlFlock(drawn.Fd(), unix.F_OFD_SETLK, &mine) != nil {
+			continue // another test's
+		}
+		listener, err := net.Listen("tcp", loopback(port))
 		if err == nil {
 			must(t, "close the port", listener.Close())
 			return port
