@@ -212,16 +212,22 @@ func hashTree(sum io.Writer, folder string) error {
 			}
 			return nil
 		}
-		if err != nil || !entry.Type().IsRegular() {
+		gone := func(err error) error { // since its folder was read: the others are there
+			if errors.Is(err, fs.ErrNotExist) && path != folder {
+				return nil
+			}
 			return err
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return gone(err)
 		}
 		info, err := entry.Info()
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return gone(err)
 		}
 		fmt.Fprintf(sum, "file %s %v %x\n", path, info.Mode(), sha256.Sum256(text))
 		return nil
