@@ -5,8 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
+	"time"
 )
 
 // TestKilledRunIsSwept: a host's claim without a holder is of a run that was killed. The next
@@ -26,10 +26,7 @@ func TestKilledRunIsSwept(t *testing.T) {
 			must(t, "list containers", err)
 			images, err := exec.Command("docker", "images", "--quiet", "dokku/"+app).Output()
 			must(t, "list images", err)
-			if (len(containers) > 0) != (len(images) > 0) {
-				t.Errorf("of %s: containers %q, images %q", app, containers, images)
-			}
-			return strings.TrimSpace(string(containers)) != ""
+			return len(containers)+len(images) > 0
 		}
 	}
 	killed, living := t.TempDir(), t.TempDir()
@@ -47,14 +44,18 @@ func TestKilledRunIsSwept(t *testing.T) {
 	if err := os.WriteFile(dead, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	embeddedHost(t, engine, t.TempDir())
-	if ofKilled() {
-		t.Error("what a killed run left is there")
+	// A test of another package may sweep it, too, at this moment.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		embeddedHost(t, engine, t.TempDir())
+		if _, err := os.Lstat(dead); !ofKilled() && os.IsNotExist(err) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("what a killed run left is there")
+			break
+		}
 	}
 	if !ofLiving() {
 		t.Error("a living test's host was swept")
-	}
-	if _, err := os.Lstat(dead); !os.IsNotExist(err) {
-		t.Errorf("the claim of the killed run: %v", err)
 	}
 }

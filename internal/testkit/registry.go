@@ -1,13 +1,17 @@
 package testkit
 
 import (
+	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -68,6 +72,7 @@ func Registry(t testing.TB, options RegistryOptions) *RegistryServer {
 // Requests counts the requests so far with that method whose path holds part:
 // what a push sent can be told from what it only asked for.
 func (r *RegistryServer) Requests(method, part string) int {
+	r.written()
 	count := 0
 	for line := range strings.Lines(r.child.said.String()) {
 		if request, ok := requestOf(line); ok && strings.HasPrefix(request, method+" ") && strings.Contains(request, part) {
@@ -75,6 +80,22 @@ func (r *RegistryServer) Requests(method, part string) int {
 		}
 	}
 	return count
+}
+
+// written waits until the registry has written down what it was asked before: it does so after
+// its answer. A request of our own comes last.
+func (r *RegistryServer) written() {
+	path := "/our-own/" + rand.Text()
+	web := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	url := map[bool]string{false: "http://", true: "https://"}[r.CAFile != ""] + r.Addr + path
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if answer, err := web.Get(url); err == nil {
+			_ = answer.Body.Close()
+		}
+		if strings.Contains(r.child.said.String(), path) {
+			return
+		}
+	}
 }
 
 // requestOf finds `METHOD PATH` in a line of the access log, which has Apache's
