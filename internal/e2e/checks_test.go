@@ -16,7 +16,7 @@ func TestOnFailure(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "tells")
 	text := `{"healthchecks": {"web": [{"type": "startup", "name": "page", "path": "/nowhere", "attempts": 2, "wait": 1,
-		"onFailure": {"command": ["sh", "-c", "echo told $DYNO > /proc/1/fd/1"], "url": "http://` + h.HTTP + `/told"}}]}}`
+		"onFailure": {"command": ["sh", "-c", "echo told $DYNO > /proc/1/fd/1; sleep 1"], "url": "http://` + h.HTTP + `/told"}}]}}`
 	if err := os.WriteFile(filepath.Join(dir, "app.json"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

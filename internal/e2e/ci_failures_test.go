@@ -145,6 +145,15 @@ func cancelling(t *testing.T, when string, later time.Duration) func(*exec.Cmd, 
 	}
 }
 
+// patience is GitHub's, on a machine that does nothing else: with thirty times what a question
+// takes at the moment.
+func patience(t *testing.T, h *testkit.Host, dir, app string) time.Duration {
+	t.Helper()
+	asked := time.Now()
+	status(t, h, dir, app)
+	return 7500*time.Millisecond + 30*time.Since(asked)
+}
+
 // TestActionCancelled: wherever a deploy is when it is cancelled, it is undone, or said to be
 // live, before the runner loses its patience; and nobody else's lock goes with it. The next
 // run says what became of it.
@@ -154,17 +163,17 @@ func TestActionCancelled(t *testing.T) {
 	good, app := testkit.CopyApp(t, "hello"), h.App(t, "cancelled")
 	pushed(t, h.Push(t, good, "--app", app))
 	before := status(t, h, good, app)
-	const patience = 7500 * time.Millisecond // GitHub's
 	slow, sent, sick := testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "sick")
 	testkit.Edit(t, slow, "Dockerfile", "COPY", "RUN : "+app+"; echo it builds; sleep 60\nCOPY") // in no cache
 	testkit.Edit(t, sent, "www/cgi-bin/index.cgi", "Hello", "Hello as it was sent")
+	gated(t, sent) // it is not live before it is cancelled
 	testkit.Edit(t, sick, "app.json", `"attempts": 2`, `"attempts": 1000`)
 	j := newJob(t, h, good, app)
 	j.once = true
 	for _, test := range []struct{ dir, when, says string }{
 		{slow, "it builds", ""}, {sent, "-----> Ship to", ""}, {sick, "-----> Check the containers", "cancelled; the host is as it was"},
 	} {
-		j.workspace, j.begun = test.dir, cancelling(t, test.when, patience)
+		j.workspace, j.begun = test.dir, cancelling(t, test.when, patience(t, h, good, app))
 		if out := j.run(t); out.exit != 27 || out.outputs["error_code"] != "cancelled" || out.outputs["version"] != "" || !strings.Contains(out.log, test.says) {
 			t.Errorf("cancelled at %q: exit %d, outputs %v\n%s", test.when, out.exit, out.outputs, out.log)
 		}
@@ -175,8 +184,22 @@ func TestActionCancelled(t *testing.T) {
 	answers(t, h, app, "/", "Hello")
 
 	// After the switch it is too late: the release is live, and that is what is said.
-	put(t, filepath.Join(sent, "app.json"), `{"scripts": {"dokku": {"postdeploy": "echo it settles; sleep 1"}}}`)
-	j.workspace, j.begun = sent, cancelling(t, "it settles", patience)
+	put(t, filepath.Join(sent, "app.json"), `{"scripts": {"dokku": {"postdeploy": "echo it settles; until [ -e /www/open ]; do sleep 0.1; done"}}}`)
+	told := func() int { // requests to cancel that the host knows of
+		files, err := filepath.Glob(filepath.Join(h.Root, "lib", "data", "agent", "apps", app, "journal", "*.cancel"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	cancel, former := cancelling(t, "it settles", patience(t, h, good, app)), told()
+	j.workspace, j.begun = sent, func(cmd *exec.Cmd, log *lockedBuffer) {
+		cancel(cmd, log)
+		for deadline := time.Now().Add(time.Minute); told() == former && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+		letIn(t, app)
+	}
 	if out := j.run(t); out.exit != 27 || out.outputs["version"] != "v2" || out.outputs["changed"] != "true" || !strings.Contains(out.outputs["deployment_status"], "too late: release v2 is live") ||
 		!strings.Contains(out.log, "failed, undone: ") { // which is what became of the one before
 		t.Errorf("cancelled after the switch: exit %d, outputs %v\n%s", out.exit, out.outputs, out.log)
@@ -185,13 +208,13 @@ func TestActionCancelled(t *testing.T) {
 	before = status(t, h, sent, app)
 
 	// A runner that is less patient than that: whether the host was told or not, nothing stays half.
-	testkit.Edit(t, sick, "app.json", `"attempts": 1000`, `"attempts": 3`)
+	testkit.Edit(t, sick, "app.json", `"attempts": 1000`, `"attempts": 20`)
 	j.workspace, j.begun = sick, cancelling(t, "-----> Check the containers", 10*time.Millisecond)
 	if out := j.run(t); out.exit != 27 && out.exit != -1 && out.exit != 143 {
 		t.Errorf("SIGINT, SIGTERM: exit %d\n%s", out.exit, out.log)
 	}
 	after := status(t, h, sent, app)
-	for deadline := time.Now().Add(time.Minute); after.Unfinished != "" && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); after.Unfinished != "" && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		after = status(t, h, sent, app)
 	}
 	if after.Hash != before.Hash || after.Lock != nil || after.Last == nil || after.Last.Verdict == nil || after.Last.Verdict.OK {
@@ -210,7 +233,7 @@ func TestActionCancelled(t *testing.T) {
 func leftAlone(t *testing.T, h *testkit.Host, j *actionJob, app string) {
 	t.Helper()
 	slow := testkit.CopyApp(t, "hello")
-	put(t, filepath.Join(slow, "app.json"), `{"healthchecks": {"web": [{"type": "startup", "uptime": 12}]}}`) // so that the job finds it at it
+	gated(t, slow) // so that the job finds it at it
 	testkit.Edit(t, slow, "www/cgi-bin/index.cgi", "Hello", "Hello from the other")
 	other := h.Command(t, slow, "--app", app)
 	var story lockedBuffer
@@ -220,10 +243,11 @@ func leftAlone(t *testing.T, h *testkit.Host, j *actionJob, app string) {
 	}
 	story.waitFor(t, "Check the containers")
 	j.inputs["lock_wait"] = "2m"
-	j.workspace, j.begun = testkit.CopyApp(t, "hello"), cancelling(t, "waiting for", 7500*time.Millisecond)
+	j.workspace, j.begun = testkit.CopyApp(t, "hello"), cancelling(t, "waiting for", patience(t, h, slow, app))
 	if out := j.run(t); out.exit != 27 {
 		t.Errorf("cancelled while it waits: exit %d\n%s", out.exit, out.log)
 	}
+	letIn(t, app)
 	if err := other.Wait(); err != nil {
 		t.Errorf("the other deploy: %v\n%s", err, story.String())
 	}

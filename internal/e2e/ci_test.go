@@ -96,7 +96,7 @@ func locked(t *testing.T, file, passphrase string) string {
 func scanned(t *testing.T, address string) string {
 	t.Helper()
 	host, port, _ := strings.Cut(address, ":")
-	out, err := exec.Command("ssh-keyscan", "-p", port, host).Output()
+	out, err := exec.Command("ssh-keyscan", "-T", "60", "-p", port, host).Output()
 	if err != nil || len(out) == 0 {
 		t.Fatalf("ssh-keyscan: %v", err)
 	}

@@ -290,7 +290,7 @@ func TestClientInterrupted(t *testing.T) {
 		}
 	}
 	answers(t, h, app, "/", "Hello")
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for left := ""; ; time.Sleep(100 * time.Millisecond) {
 		if left = docker(t, "ps", "-a", "--filter", "label=com.dokku.app-name="+app, "--format", "{{.Names}}"); left == app+".web.1" {
 			break
@@ -317,11 +317,14 @@ func TestClientInterruptedShip(t *testing.T) {
 		{blobs, []string{"--registry", blobs.addr + "/team/app"}},
 	} {
 		cmd := ssh.command(t, h, dir, append(test.args, "--app", app)...)
+		ended := make(chan struct{})
 		test.way.at(8<<20, func() {
 			_ = cmd.Process.Signal(syscall.SIGINT)
-			time.Sleep(200 * time.Millisecond) // so that the upload does not end first
+			<-ended // so that the upload does not end first
 		})
-		if r := testkit.Run(t, cmd); r.Exit != 27 || !strings.Contains(r.Stderr, "cancelled") {
+		r := testkit.Run(t, cmd)
+		close(ended)
+		if r.Exit != 27 || !strings.Contains(r.Stderr, "cancelled") {
 			t.Errorf("%v: exit %d, want 27\n%s", test.args, r.Exit, r.Stderr)
 		}
 	}

@@ -161,6 +161,7 @@ func enterAndRun(t *testing.T, h *testkit.Host, app string) {
 	if list := dokku(t, h, 0, "run:list", app).Stdout; !strings.Contains(list, name+" ") || !strings.Contains(list, " running ") {
 		t.Errorf("run:list prints %s", list)
 	}
+	says(t, h, "detached 1\n", "run:logs", app, name) // once it has begun
 	prints(t, h, "detached 1\n", "run:logs", app, name)
 	refuses(t, h, 20, "has no run container", "run:stop", app, "run.0")
 	prints(t, h, "-----> Stopping "+name+"\n", "run:stop", app, name)
@@ -238,7 +239,7 @@ func onTheMinute(t *testing.T, h *testkit.Host, app string) {
 	if r := h.Dokku(t, "cron:run", app, second); r.Exit != 1 {
 		t.Errorf("cron:run of false: %+v", r)
 	}
-	for deadline := time.Now().Add(70 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
 		name := docker(t, "ps", "-a", "--format", "{{.Names}}", "--filter", "label=com.dokku.cron-id="+first, "--filter", "label=com.dokku.app-name="+app, "--filter", "status=exited")
 		if name != "" {
 			if said := docker(t, "logs", strings.Fields(name)[0]); said != "cron of blue" {

@@ -139,13 +139,7 @@ func at(t *testing.T, port, domain string) (int, string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	return port
+	return strconv.Itoa(testkit.FreePort(t))
 }
 
 // TestCommandsProxy drives domains, certificates, ports, the proxy and nginx of an app that
@@ -388,8 +382,8 @@ func TestCommandsNetwork(t *testing.T) {
 	dokku(t, h, 0, "network:set", app, "attach-post-create")
 	dokku(t, h, 0, "ps:rebuild", app)
 	answers(t, h, app, "/", "Hello")
-	gone := time.Now().Add(30 * time.Second) // for the former container, whose connections are waited for
-	for docker(t, "ps", "-q", "--filter", "network="+second) != "" && time.Now().Before(gone) {
+	gone := time.Now().Add(3 * time.Minute) // for the former container, whose connections are waited for
+	for docker(t, "ps", "-aq", "--filter", "network="+second) != "" && time.Now().Before(gone) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	prints(t, h, "-----> Destroying network "+second+"\n", "network:destroy", second, "--force")

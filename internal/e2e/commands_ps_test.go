@@ -140,7 +140,7 @@ func TestCommandsLogs(t *testing.T) {
 	h, dir, app := talking(t)
 	dokku(t, h, 0, "ps:scale", app, "web=2")
 	all := dokku(t, h, 0, "logs", app).Stdout
-	for deadline := time.Now().Add(time.Minute); strings.Count(all, ": tick 1\n") < 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(all, ": tick 2\n") < 2 && time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		all = dokku(t, h, 0, "logs", app).Stdout
 	}
 	for _, want := range []string{" app[web.1]: tick 1\n", " app[web.2]: tick 1\n"} {
@@ -180,7 +180,7 @@ func TestCommandsLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = follow.Wait() // killed
-	for deadline := time.Now().Add(10 * time.Second); len(serving(t, asked)) > 0; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); len(serving(t, asked)) > 0; time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the client is gone and %v still serve it", serving(t, asked))
 		}

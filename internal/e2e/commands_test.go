@@ -225,13 +225,15 @@ func mapElements(t *testing.T, h *testkit.Host) int {
 	if !found {
 		t.Fatalf("host.json names no table:\n%s", text)
 	}
-	out, err := exec.Command("nft", "list", "ruleset").CombinedOutput()
-	if err != nil {
-		t.Fatalf("nft: %v\n%s", err, out)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		out, err := exec.Command("nft", "list", "table", "ip", table).CombinedOutput()
+		if err == nil {
+			return strings.Count(string(out), " : ")
+		}
+		if time.Now().After(deadline) { // before that others may have changed theirs while it was read
+			t.Fatalf("nft: %v\n%s", err, out)
+		}
 	}
-	_, rest, _ = strings.Cut(string(out), table+" {")
-	rest, _, _ = strings.Cut(rest, "\n}")
-	return strings.Count(rest, " : ")
 }
 
 // TestCommandsBadNames: names that no app may have (ALSO-REFUSE A) change nothing.

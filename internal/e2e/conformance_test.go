@@ -38,7 +38,7 @@ type record struct {
 const recorderText = `#!/usr/bin/env bash
 IFS=$'\x1f'
 trigger=${0##*/}
-read -r -t 5 -N 1 _
+read -r -t 60 -N 1 _
 printf '%%s\t%%s\t%%s\t%%s\t%%s\n' "$trigger" "$?" "${ASKED_BY_PLUGIN:-agent}" "$#" "$*" >> %[1]q
 %[3]s
 [[ ! -e %[2]q/$trigger || $* == *cnb-* ]] || exit 9 # that app is deployed meanwhile
@@ -161,12 +161,12 @@ func (c *conformance) deploys(engine *faultyEngine) {
 // until waits for a trigger that a process fires after it has answered.
 func (c *conformance) until(trigger string) {
 	c.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if slices.ContainsFunc(c.records(), func(r record) bool { return r.trigger == trigger }) {
 			return
 		}
 		if time.Now().After(deadline) {
-			c.t.Errorf("%s was not fired within a minute", trigger)
+			c.t.Errorf("%s was not fired within three minutes", trigger)
 			return
 		}
 	}
@@ -193,9 +193,10 @@ func (c *conformance) settings() {
 	}
 	c.failing("post-certs-remove", "certs:remove", app)
 	c.failing("post-certs-update", "certs:generate", app, app+".localhost")
-	c.both("post-proxy-ports-update", "ports:add", app, "http:8081:5000")
-	c.do("ports:remove", app, "http:8081:5000")
-	c.do("ports:set", app, "http:8082:5000")
+	added, set := freePort(c.t), freePort(c.t)
+	c.both("post-proxy-ports-update", "ports:add", app, "http:"+added+":5000")
+	c.do("ports:remove", app, "http:"+added+":5000")
+	c.do("ports:set", app, "http:"+set+":5000")
 	c.do("ports:clear", app)
 	c.both("nginx-pre-reload", "proxy:build-config", app)
 	c.both("cron-entries", "cron:list", "--global")

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,7 +20,11 @@ func TestDeployKilled(t *testing.T) {
 			dir, app := testkit.CopyApp(t, "hello"), h.App(t, "crash")
 			pushed(t, h.Push(t, dir, "--app", app))
 			before := settled(t, h, dir, app)
-			slowStart(t, dir)
+			ready, err := os.ReadFile(filepath.Join(dir, "app.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			gated(t, dir)
 			testkit.Edit(t, dir, "www/cgi-bin/index.cgi", "Hello", "Hello again")
 			client := h.Command(t, dir, "--app", app)
 			var story lockedBuffer
@@ -46,6 +52,7 @@ func TestDeployKilled(t *testing.T) {
 				t.Errorf("the state is not as before")
 			}
 			answers(t, h, app, "/", "Hello, world")
+			put(t, filepath.Join(dir, "app.json"), string(ready))
 			pushed(t, h.Push(t, dir, "--app", app))
 			answers(t, h, app, "/", "Hello again")
 		})
@@ -56,7 +63,7 @@ func TestDeployKilled(t *testing.T) {
 func settled(t *testing.T, h *testkit.Host, dir, app string) string {
 	t.Helper()
 	former := ""
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(300 * time.Millisecond) {
 		now := status(t, h, dir, app).Hash
 		if now == former {
 			return now

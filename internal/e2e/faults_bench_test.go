@@ -69,7 +69,7 @@ func (b *bench) learn(state api.AppState, text string) {
 func (b *bench) settled(t *testing.T, app string) api.AppState {
 	t.Helper()
 	former := ""
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(150 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(150 * time.Millisecond) {
 		now := status(t, b.Host, b.dir, app)
 		if now.Hash == former && now.Unfinished == "" && now.Lock == nil {
 			return now
@@ -207,7 +207,7 @@ func (b *bench) run(t *testing.T, kind, what string, meddle func(app string, kno
 	journal := meddle(b.app, known, over)
 	select {
 	case <-over:
-	case <-time.After(90 * time.Second):
+	case <-time.After(4 * time.Minute):
 		_ = cmd.Process.Kill()
 		t.Fatalf("%s, %s: the client does not end:\n%s", kind, what, said.String())
 	}
@@ -230,7 +230,7 @@ func (b *bench) run(t *testing.T, kind, what string, meddle func(app string, kno
 func (b *bench) gone(t *testing.T, journal string) {
 	t.Helper()
 	pid, _, _ := entries(journal)
-	for deadline := time.Now().Add(90 * time.Second); pid > 0 && syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); pid > 0 && syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the process of %s does not end", journal)
 		}

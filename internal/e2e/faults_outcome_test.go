@@ -92,7 +92,7 @@ func (b *bench) destroyOutcome(t *testing.T, what, text string) {
 func (b *bench) nothingLeft(t *testing.T, what string, state api.AppState) {
 	t.Helper()
 	var names []string
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		found, err := b.engine.ContainerList(context.Background(), client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", "com.dokku.app-name="+b.app)})
 		if err != nil {
 			t.Fatal(err)
@@ -116,7 +116,7 @@ func (b *bench) nothingLeft(t *testing.T, what string, state api.AppState) {
 		t.Errorf("%s: nginx does not like its files: %s%s", what, valid.Stdout, valid.Stderr)
 	}
 	var temporary []string
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if temporary = b.temporary(t); len(temporary) == 0 || time.Now().After(deadline) {
 			break // one that is being written is gone the next time
 		}

@@ -335,7 +335,7 @@ func pushByGit(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key testk
 	if body, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(body), "Hello, sshd") {
 		t.Errorf("the app answers %q (%v)", body, err)
 	}
-	foreign := exec.Command("find", "/home/dokku", "/var/lib/dokku", "!", "-user", "dokku")
+	foreign := exec.Command("find", "/home/dokku", "/var/lib/dokku", "-ignore_readdir_race", "!", "-user", "dokku")
 	if out, err := foreign.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("not the dokku user's: %v\n%s", err, out)
 	}

@@ -88,7 +88,7 @@ func hostMade(t *testing.T, bin testkit.Bin, deployer *testkit.SSHServer, key te
 	if err := json.Unmarshal([]byte(apply(0, "--plan", "--json", "--detailed-exitcode").Stdout), &nothing); err != nil || !nothing.Empty() || nothing.Server != "here" {
 		t.Errorf("the plan of nothing is %+v, %v", nothing, err)
 	}
-	if foreign, err := exec.Command("find", "/home/dokku", "/var/lib/dokku", "!", "-user", "dokku").Output(); err != nil || len(foreign) > 0 {
+	if foreign, err := exec.Command("find", "/home/dokku", "/var/lib/dokku", "-ignore_readdir_race", "!", "-user", "dokku").Output(); err != nil || len(foreign) > 0 {
 		t.Errorf("not the dokku user's: %v\n%s", err, foreign)
 	}
 

@@ -145,7 +145,7 @@ func TestPackFails(t *testing.T) {
 func says(t *testing.T, h *testkit.Host, want string, args ...string) {
 	t.Helper()
 	var out string
-	for range 40 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if out = h.Dokku(t, args...).Stdout; strings.Contains(out, want) {
 			return
 		}

@@ -40,7 +40,7 @@ func pushed(t *testing.T, r testkit.Result) testkit.Result {
 func answers(t *testing.T, h *testkit.Host, app, path, want string) {
 	t.Helper()
 	code, body := h.Get(t, app, path)
-	for n := 0; code == 502 && n < 40; n++ {
+	for n := 0; code == 502 && n < 300; n++ {
 		t.Logf("502 at %s", time.Now())
 		time.Sleep(100 * time.Millisecond)
 		code, body = h.Get(t, app, path)

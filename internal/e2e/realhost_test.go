@@ -186,7 +186,7 @@ func startNginx(t *testing.T, port int) {
 		_ = nginx.Process.Signal(syscall.SIGTERM)
 		_ = nginx.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if text, err := os.ReadFile(pid); err == nil && len(text) > 1 {
 			return
 		}
@@ -242,7 +242,7 @@ func pushThroughSSHD(t *testing.T, bin testkit.Bin, sshd *testkit.SSHServer, key
 	if out, err := local.CombinedOutput(); err != nil || !strings.Contains(string(out), app) {
 		t.Errorf("dokku apps:list as root: %v\n%s", err, out)
 	}
-	foreign := exec.Command("find", "/home/dokku", "/var/lib/dokku", "!", "-user", "dokku")
+	foreign := exec.Command("find", "/home/dokku", "/var/lib/dokku", "-ignore_readdir_race", "!", "-user", "dokku")
 	if out, err := foreign.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("not the dokku user's: %v\n%s", err, out)
 	}

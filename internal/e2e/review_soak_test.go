@@ -34,6 +34,12 @@ func TestReviewsLeaveNothing(t *testing.T) {
 	dokku(t, h, 0, "review:set", app, "max", fmt.Sprint(together))
 	id, table := hostNames(t, h)
 	before := belongings(t, h, id, table)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(300 * time.Millisecond) { // once nobody is at anything any more
+		former := before
+		if before = belongings(t, h, id, table); slices.Equal(former, before) || time.Now().After(deadline) {
+			break
+		}
+	}
 	var images []string
 	begun := time.Now()
 	for first := 0; first < *reviews; first += together {

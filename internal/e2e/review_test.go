@@ -109,7 +109,7 @@ func TestReviewExpires(t *testing.T) {
 	dokku(t, h, 0, "apps:create", app)
 	dokku(t, h, 0, "review:create", app, app+"-kept", "--ttl=1h")
 	dokku(t, h, 0, "review:create", app, app+"-gone", "--ttl=1s")
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(dokku(t, h, 0, "review:gc", "--dry-run").Stdout, app+"-gone"); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !strings.Contains(dokku(t, h, 0, "review:gc", "--dry-run").Stdout, app+"-gone"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("its time is never over")
 		}
@@ -117,7 +117,7 @@ func TestReviewExpires(t *testing.T) {
 	h.Stop()
 	h = testkit.Serve(t, testkit.ServeOptions{Root: root}) // the first round of the watch is at once, the next in a minute
 	var list string
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		if list = dokku(t, h, 0, "apps:list").Stdout; !strings.Contains(list, app+"-gone") {
 			break
 		}

@@ -153,7 +153,7 @@ func (s *seeded) seedCommands(do func(args ...string) string) {
 	s.called()
 	do("domains:add", app, "more.example.com")
 	s.has("post-domains-update", s.called(), "sudo service haproxy reload")
-	do("ports:add", app, "http:8083:5000")
+	do("ports:add", app, "http:"+freePort(s.t)+":5000")
 	s.has("post-proxy-ports-update", s.called(), "haproxy-build-config "+app)
 	do("domains:disable", app) // these and the certificates' have nothing to do: they must come through
 	do("domains:enable", app)

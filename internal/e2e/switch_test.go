@@ -79,7 +79,7 @@ func TestSwitch(t *testing.T) {
 		f.start(ctx, http.MethodPost, f.plain, false, 0)
 		f.start(ctx, http.MethodGet, f.plain, true, 0)
 	}
-	second := f.start(ctx, http.MethodGet, f.secure, false, 250*time.Millisecond) // HTTP/2; nginx ends a connection after 1000 requests
+	second := f.start(ctx, http.MethodGet, f.secure, false, 500*time.Millisecond) // HTTP/2; nginx ends a connection after 1000 requests
 	stream := f.download(t)
 	socket := f.upgrade(t)
 	begun, done := time.Now(), 0
@@ -299,7 +299,7 @@ func (f *fleet) upgrade(t *testing.T) (say func(words string) string) {
 			_ = conn.Close()
 			return ""
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintln(conn, words)
 		line, _ := from.ReadString('\n') // what is missing is seen
 		return line
@@ -357,7 +357,7 @@ func (f *fleet) judge(t *testing.T, last int) {
 func remaining(t *testing.T, h *testkit.Host, app string, want int) (left int) {
 	t.Helper()
 	engine := testkit.Engine(t)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(4 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		found, err := engine.ContainerList(t.Context(), client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", "com.dokku.app-name="+app)})
 		if err != nil {
 			t.Fatal(err)

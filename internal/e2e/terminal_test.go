@@ -86,8 +86,14 @@ func onTerminal(t *testing.T, command *exec.Cmd) (frames [][]string, exit int) {
 	var seen display
 	for buffer := make([]byte, 64<<10); ; {
 		n, err := screen.Read(buffer)
-		seen.write(t, string(buffer[:n]))
-		frames = append(frames, seen.lines())
+		// However much was written before anybody read it: what was to be seen before each sequence.
+		for i, text := range strings.Split(string(buffer[:n]), "\x1b") {
+			if i > 0 {
+				text = "\x1b" + text
+			}
+			seen.write(t, text)
+			frames = append(frames, seen.lines())
+		}
 		if err != nil { // nobody writes any more
 			break
 		}

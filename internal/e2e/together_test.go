@@ -1,23 +1,30 @@
 package e2e
 
 import (
-	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/internal/testkit"
 )
 
-// slowStart makes an app that takes a while to be ready.
-func slowStart(t *testing.T, dir string) {
+// gated makes an app whose new containers are not ready before letIn, however long the test
+// takes until then.
+func gated(t *testing.T, dir string) {
 	t.Helper()
-	text := `{"healthchecks": {"web": [{"type": "startup", "uptime": 4}]}}`
-	if err := os.WriteFile(filepath.Join(dir, "app.json"), []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	put(t, filepath.Join(dir, "app.json"), `{"healthchecks": {"web": [{"type": "startup", "path": "/open", "attempts": 1000, "wait": 1, "timeout": 2}]}}`)
+}
+
+// letIn makes the containers ready that an app has now.
+func letIn(t *testing.T, app string) {
+	t.Helper()
+	for _, id := range strings.Fields(docker(t, "ps", "--quiet", "--filter", "label=com.dokku.app-name="+app)) {
+		if out, err := exec.Command("docker", "exec", id, "touch", "/www/open").CombinedOutput(); err != nil {
+			t.Logf("a container that goes: %v: %s", err, out)
+		}
 	}
 }
 
@@ -26,7 +33,7 @@ func slowStart(t *testing.T, dir string) {
 func TestClientKilled(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	dir, app := testkit.CopyApp(t, "hello"), h.App(t, "killed")
-	slowStart(t, dir)
+	gated(t, dir)
 	client := h.Command(t, dir, "--app", app)
 	var story lockedBuffer
 	client.Stderr = &story
@@ -42,7 +49,17 @@ func TestClientKilled(t *testing.T) {
 	if running.Last == nil || running.Last.Verdict != nil || running.Unfinished == "" {
 		t.Fatalf("after the kill the request is not running: %+v", running.Last)
 	}
-	again := pushed(t, h.Push(t, dir, "--app", app)) // joins the running one
+	joins := h.Command(t, dir, "--app", app)
+	var again lockedBuffer
+	joins.Stderr = &again
+	if err := joins.Start(); err != nil {
+		t.Fatal(err)
+	}
+	again.waitFor(t, "Check the containers") // of the running one
+	letIn(t, app)
+	if err := joins.Wait(); err != nil {
+		t.Errorf("the same push again: %v\n%s", err, again.String())
+	}
 	after := status(t, h, dir, app)
 	if len(after.Releases) != 1 || after.Releases[0].Request != running.Last.Request {
 		t.Errorf("releases %+v, want the killed client's alone", after.Releases)
@@ -52,7 +69,7 @@ func TestClientKilled(t *testing.T) {
 	}
 	third := pushed(t, h.Push(t, dir, "--app", app))
 	if !strings.Contains(third.Stderr, "nothing to do") {
-		t.Errorf("a third push did not find everything done:\n%s\nthe second said:\n%s", third.Stderr, again.Stderr)
+		t.Errorf("a third push did not find everything done:\n%s\nthe second said:\n%s", third.Stderr, again.String())
 	}
 	answers(t, h, app, "/", "Hello")
 }
@@ -63,8 +80,7 @@ func TestTwoPushes(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	first, second := testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello")
 	app := h.App(t, "two")
-	slowStart(t, first)
-	slowStart(t, second)
+	gated(t, first)
 	testkit.Edit(t, second, "www/cgi-bin/index.cgi", "Hello", "Hello again")
 	client := h.Command(t, first, "--app", app)
 	var story lockedBuffer
@@ -73,44 +89,50 @@ func TestTwoPushes(t *testing.T) {
 		t.Fatal(err)
 	}
 	story.waitFor(t, "Check the containers")
-	waiting := make(chan testkit.Result, 1)
-	go func() { waiting <- h.Push(t, second, "--app", app, "--lock-wait", "1m") }()
+	waiting := h.Command(t, second, "--app", app, "--lock-wait", "5m")
+	var waits lockedBuffer
+	waiting.Stderr = &waits
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
 	refused := h.Push(t, second, "--app", app)
 	if refused.Exit != 75 || !strings.Contains(refused.Stderr, "deploy lock") || !strings.Contains(refused.Stderr, "pid") {
 		t.Errorf("a second push: exit %d, want 75 and who holds the lock:\n%s", refused.Exit, refused.Stderr)
 	}
-	waited := pushed(t, <-waiting)
-	if !strings.Contains(waited.Stderr, "waiting for") {
-		t.Errorf("the waiting push does not say that it waits:\n%s", waited.Stderr)
+	waits.waitFor(t, "waiting for")
+	letIn(t, app)
+	if err := waiting.Wait(); err != nil {
+		t.Errorf("the waiting push: %v\n%s", err, waits.String())
 	}
 	if err := client.Wait(); err != nil {
 		t.Errorf("the first push: %v\n%s", err, story.String())
 	}
 	answers(t, h, app, "/", "Hello again")
 
+	// Both are at it before either can be done: neither waits for the other.
 	apps := []string{h.App(t, "left"), h.App(t, "right")}
-	dirs := []string{testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello")}
-	var wait sync.WaitGroup
-	results := make([]testkit.Result, 2)
+	var pushes []*exec.Cmd
+	stories := make([]lockedBuffer, len(apps))
 	for i := range apps {
-		slowStart(t, dirs[i])
-		wait.Go(func() { results[i] = h.Push(t, dirs[i], "--app", apps[i]) })
-	}
-	wait.Wait()
-	var deploys []api.Release
-	for i := range apps {
-		pushed(t, results[i])
-		deploys = append(deploys, status(t, h, dirs[i], apps[i]).Releases[0])
-	}
-	began := func(r api.Release) time.Time { // its steps follow one another, after any wait
-		at := r.Finished
-		for _, step := range r.Steps {
-			at = at.Add(-time.Duration(step.DurationMS) * time.Millisecond)
+		dir := testkit.CopyApp(t, "hello")
+		gated(t, dir)
+		push := h.Command(t, dir, "--app", apps[i])
+		push.Stderr = &stories[i]
+		if err := push.Start(); err != nil {
+			t.Fatal(err)
 		}
-		return at
+		pushes = append(pushes, push)
 	}
-	if one, other := deploys[0], deploys[1]; began(one).After(other.Finished) || began(other).After(one.Finished) {
-		t.Errorf("one deploy went on from %s to %s, the other from %s to %s: they waited for each other", began(one), one.Finished, began(other), other.Finished)
+	for i := range apps {
+		stories[i].waitFor(t, "Check the containers")
+	}
+	for i := range apps {
+		letIn(t, apps[i])
+	}
+	for i := range apps {
+		if err := pushes[i].Wait(); err != nil {
+			t.Errorf("%s: %v\n%s", apps[i], err, stories[i].String())
+		}
 	}
 }
 
@@ -135,7 +157,7 @@ func (b *lockedBuffer) String() string {
 // waitFor waits until the text was said.
 func (b *lockedBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for !strings.Contains(b.String(), text) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%q was never said:\n%s", text, b.String())
@@ -150,7 +172,7 @@ func TestNewestWins(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	first, second := testkit.CopyApp(t, "hello"), testkit.CopyApp(t, "hello")
 	app := h.App(t, "newest")
-	slowStart(t, first)
+	gated(t, first)
 	testkit.Edit(t, second, "www/cgi-bin/index.cgi", "Hello", "Hello again")
 	client := h.Command(t, first, "--app", app)
 	var story lockedBuffer

@@ -288,7 +288,7 @@ dokku ps:restart "$1" && dokku domains:add "$1" "$1.example.com"`,
 	}
 	settled := func(version int) {
 		t.Helper()
-		deadline := time.Now().Add(time.Minute)
+		deadline := time.Now().Add(4 * time.Minute)
 		for state := status(t, h, dir, app); state.Current != version || state.Lock != nil; state = status(t, h, dir, app) {
 			if time.Sleep(50 * time.Millisecond); time.Now().After(deadline) || state.Current > version {
 				t.Fatalf("want v%d and nothing more: %+v", version, state)

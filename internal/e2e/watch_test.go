@@ -103,7 +103,7 @@ func (n *neighbours) back(what string, apps ...string) {
 	begun := time.Now()
 	for _, app := range apps {
 		for former := n.answers[app].Load(); n.answers[app].Load() == former; time.Sleep(5 * time.Millisecond) {
-			if time.Since(begun) > 30*time.Second {
+			if time.Since(begun) > 3*time.Minute {
 				n.t.Fatalf("%s: %s does not answer\n%s", what, app, n.host.Log())
 			}
 		}
@@ -246,7 +246,7 @@ func (n *neighbours) settled(what, app string, code int, body string) {
 		if right++; gotCode != code || !strings.Contains(got, body) {
 			right = 0
 		}
-		if time.Since(begun) > 30*time.Second {
+		if time.Since(begun) > 3*time.Minute {
 			n.t.Fatalf("%s: %s answers %d %q\n%s", what, app, gotCode, got, n.host.Log())
 		}
 	}
@@ -287,7 +287,7 @@ func (n *neighbours) recovers(left, right string) {
 		}
 		got := ""
 		web := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			got = ""
 			if answer, err := web.Get("http://" + string(address[1]) + "/"); err == nil {
 				body, _ := io.ReadAll(answer.Body)
