@@ -317,14 +317,11 @@ func TestClientInterruptedShip(t *testing.T) {
 		{blobs, []string{"--registry", blobs.addr + "/team/app"}},
 	} {
 		cmd := ssh.command(t, h, dir, append(test.args, "--app", app)...)
-		ended := make(chan struct{})
 		test.way.at(8<<20, func() {
 			_ = cmd.Process.Signal(syscall.SIGINT)
-			<-ended // so that the upload does not end first
+			time.Sleep(2 * time.Second) // so that the upload does not end first
 		})
-		r := testkit.Run(t, cmd)
-		close(ended)
-		if r.Exit != 27 || !strings.Contains(r.Stderr, "cancelled") {
+		if r := testkit.Run(t, cmd); r.Exit != 27 || !strings.Contains(r.Stderr, "cancelled") {
 			t.Errorf("%v: exit %d, want 27\n%s", test.args, r.Exit, r.Stderr)
 		}
 	}
