@@ -86,7 +86,7 @@ func TestStartedTogether(t *testing.T) {
 			w.process(0).run(func(h *agent.Host) {
 				c = &counted{Containers: h.Containers, now: map[string]int{}, most: map[string]int{}, expected: expected}
 				h.Containers = c
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 				defer cancel()
 				if verdict, err := h.Apply(ctx, change); err != nil || !verdict.OK || verdict.Error != nil {
 					t.Errorf("%+v, %v", verdict, err)

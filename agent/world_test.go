@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -54,7 +55,13 @@ func newWorld(t testing.TB) *world {
 // memory is a folder in memory where there is one: what is synced thousands of times
 // here is tested on a disk elsewhere.
 func memory(t testing.TB) string {
-	dir, err := os.MkdirTemp("/dev/shm", "dokku-push-test-")
+	former, _ := filepath.Glob("/dev/shm/dokku-push-test-*-*")
+	for _, path := range former { // of runs that were killed: memory has little room
+		if pid, err := strconv.Atoi(strings.Split(filepath.Base(path), "-")[3]); err == nil && pid != os.Getpid() && syscall.Kill(pid, 0) == syscall.ESRCH {
+			_ = os.RemoveAll(path)
+		}
+	}
+	dir, err := os.MkdirTemp("/dev/shm", fmt.Sprintf("dokku-push-test-%d-", os.Getpid()))
 	if err != nil {
 		return t.TempDir()
 	}
@@ -164,7 +171,11 @@ func (w *world) process(dieAt int) *process {
 }
 
 func (p *process) host() *agent.Host {
-	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: max(1, p.patience), UndoTimeout: 1}, Images: images{process: p}, Containers: containers{process: p},
+	undo := 60
+	if p.fault.how == stuck { // which is to be given up
+		undo = 1
+	}
+	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: max(1, p.patience), UndoTimeout: undo}, Images: images{process: p}, Containers: containers{process: p},
 		Proxy: proxy{process: p}, Traffic: traffic{process: p}, Walk: walk{p}, Checker: checker{p}, Blobs: blobs{process: p}, Signatures: sshsig.Verifier{}, Settings: p, Ledger: p, Version: "test"}
 }
 
