@@ -12,8 +12,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
@@ -171,14 +173,24 @@ type errRefused struct{ error }
 
 func (e errRefused) Unwrap() error { return e.error }
 
-// eagerly repeats what is refused until ctx ends.
+// errLate marks a connection that was not there when the time was over.
+type errLate struct{ error }
+
+func (e errLate) Unwrap() error { return e.error }
+
+// eagerly repeats what is refused until ctx ends. That it was refused so far says more than
+// that the time was over.
 func eagerly(ctx context.Context, try func() error) error {
+	var refusal error
 	for {
 		err := try()
+		if _, late := errors.AsType[errLate](err); late && refusal != nil {
+			return refusal
+		}
 		if _, refused := errors.AsType[errRefused](err); !refused {
 			return err
 		}
-		if sleep(ctx, eagerWait) != nil {
+		if refusal = err; sleep(ctx, eagerWait) != nil {
 			return err
 		}
 	}
@@ -198,7 +210,9 @@ func get(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, add
 	if scheme == "" {
 		scheme = "http"
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+check.Path, nil)
+	var connected atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
+	request, err := http.NewRequestWithContext(traced, http.MethodGet, scheme+"://"+address+check.Path, nil)
 	if err != nil {
 		return err
 	}
@@ -222,6 +236,9 @@ func get(ctx context.Context, probe agent.Probe, check manifest.Healthcheck, add
 	if err != nil {
 		if _, isDial := errors.AsType[*net.OpError](err); isDial && ctx.Err() == nil {
 			return errRefused{err}
+		}
+		if ctx.Err() != nil && !connected.Load() {
+			return errLate{err}
 		}
 		return err
 	}

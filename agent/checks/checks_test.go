@@ -58,7 +58,7 @@ func probe(t *testing.T, address string, checks ...manifest.Healthcheck) agent.P
 // check carries a probe out and returns what it said.
 func check(t *testing.T, checker Checker, p agent.Probe) (said []string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var lock sync.Mutex
 	err = checker.Check(ctx, p, func(line string) {
@@ -116,7 +116,7 @@ func TestListensLater(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	listener.Close()
-	for _, one := range []manifest.Healthcheck{{Path: "/", Timeout: 5 * time.Second}, {Listening: true, Timeout: 5 * time.Second}} {
+	for _, one := range []manifest.Healthcheck{{Path: "/", Timeout: time.Minute}, {Listening: true, Timeout: time.Minute}} {
 		server := &http.Server{Handler: http.NotFoundHandler()}
 		if one.Path != "" {
 			server.Handler = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -177,8 +177,8 @@ func TestFailures(t *testing.T) {
 		"redirected body": {url, manifest.Healthcheck{Path: "/302", Content: "hello"}, []string{"status 302 Found"}},
 		"timeout":         {url, manifest.Healthcheck{Path: "/slow", Timeout: 50 * time.Millisecond}, []string{"1 of 1 attempts failed", "deadline exceeded"}},
 		"cut answer":      {url, manifest.Healthcheck{Path: "/cut"}, []string{"read the answer: unexpected EOF"}},
-		"nobody":          {nobody, manifest.Healthcheck{Path: "/", Timeout: 60 * time.Millisecond}, []string{"1 of 1 attempts failed", nobody}},
-		"no port":         {nobody, manifest.Healthcheck{Listening: true, Timeout: 60 * time.Millisecond}, []string{"port listening: ", "nothing accepts connections on " + nobody}},
+		"nobody":          {nobody, manifest.Healthcheck{Path: "/", Timeout: 500 * time.Millisecond}, []string{"1 of 1 attempts failed", nobody}},
+		"no port":         {nobody, manifest.Healthcheck{Listening: true, Timeout: 500 * time.Millisecond}, []string{"port listening: ", "nothing accepts connections on " + nobody}},
 		"not https":       {url, manifest.Healthcheck{Path: "/200", Scheme: "https"}, []string{"1 of 1 attempts failed"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -36,7 +36,7 @@ func TestFields(t *testing.T) {
 		switch {
 		case r.URL.Path == "/slow":
 			select {
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(time.Second):
 			case <-r.Context().Done():
 			}
 		case r.URL.Path == "/secret" && r.Header.Get("X-Key") != "k":
@@ -78,7 +78,7 @@ func TestFields(t *testing.T) {
 	}{
 		{field: "Name", at: url, without: C{Path: "/"}, with: C{Path: "/", Name: "front"}, lacks: "GET /: ready", has: "front: ready"},
 		{field: "Path", at: url, without: C{Path: "/"}, with: C{Path: "/no"}, lacks: "ready", has: "status 418"},
-		{field: "Port", at: nobody, without: C{Path: "/", Timeout: 30 * time.Millisecond}, with: C{Path: "/", Port: own}, lacks: refused, has: "ready"},
+		{field: "Port", at: nobody, without: C{Path: "/", Timeout: 500 * time.Millisecond}, with: C{Path: "/", Port: own}, lacks: refused, has: "ready"},
 		{field: "Scheme", at: secure.URL, without: C{Path: "/"}, with: C{Path: "/", Scheme: "https"}, lacks: "400 Bad Request", has: "404 Not Found"},
 		{field: "Content", at: url, without: C{Path: "/"}, with: C{Path: "/", Content: "bye"}, lacks: "ready", has: `the body has no "bye"; it begins: "hello"`},
 		{field: "Command", at: url, without: C{}, with: C{Command: []string{"is", "up"}}, lacks: "ready", has: `exit code 7; it printed: "is up"`},
@@ -88,7 +88,7 @@ func TestFields(t *testing.T) {
 		{field: "Timeout", at: url, without: C{Path: "/slow"}, with: C{Path: "/slow", Timeout: 10 * time.Millisecond}, lacks: "ready", has: "deadline exceeded"},
 		{field: "Wait", at: url, without: C{Path: "/no", Attempts: 3, Wait: 1}, with: C{Path: "/no", Attempts: 3, Wait: 40 * time.Millisecond}, lacks: "3 of 3", has: "3 of 3", more: 80 * time.Millisecond, attempts: 3},
 		{field: "Uptime", at: nobody, without: C{}, with: C{Uptime: time.Minute + 80*time.Millisecond}, lacks: "uptime: ready", has: "uptime: ready", more: 60 * time.Millisecond},
-		{field: "Listening", at: nobody, without: C{Timeout: 30 * time.Millisecond}, with: C{Listening: true, Timeout: 30 * time.Millisecond}, lacks: "ready", has: "nothing accepts connections"},
+		{field: "Listening", at: nobody, without: C{Timeout: 500 * time.Millisecond}, with: C{Listening: true, Timeout: 500 * time.Millisecond}, lacks: "ready", has: "nothing accepts connections"},
 		{field: "Warn", at: url, without: C{Path: "/no"}, with: C{Path: "/no", Warn: true}, lacks: "attempts failed", has: "it only warns\n<nil>"},
 		{field: "OnFailure", at: url, without: C{Path: "/no"}, with: C{Path: "/no", OnFailure: &manifest.OnFailure{Command: []string{"tell"}}}, lacks: "attempts failed",
 			has: `GET /no: the command of its onFailure failed: exit code 7; it printed: "tell"`},
@@ -220,18 +220,20 @@ func TestOnFailureFails(t *testing.T) {
 	broken, _ := hook(t, http.StatusBadGateway)
 	sends := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, near, http.StatusTemporaryRedirect) })
 	hangs := serve(t, func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body); <-r.Context().Done() })
+	const long = 30 * time.Second
 	for _, test := range []struct {
 		url, says string
 		near      bool
+		timeout   time.Duration
 	}{
-		{near, "127.0.0.1 is this host's own", false},
-		{"http://169.254.169.254/latest", "169.254.169.254 is this host's own", false},
-		{"http://[::ffff:127.0.0.1]:1/", "127.0.0.1 is this host's own", false},
-		{broken, "answered 502 Bad Gateway", true},
-		{sends, "answered 307", true},
-		{hangs, "deadline exceeded", true},
+		{near, "127.0.0.1 is this host's own", false, long},
+		{"http://169.254.169.254/latest", "169.254.169.254 is this host's own", false, long},
+		{"http://[::ffff:127.0.0.1]:1/", "127.0.0.1 is this host's own", false, long},
+		{broken, "answered 502 Bad Gateway", true, long},
+		{sends, "answered 307", true, long},
+		{hangs, "deadline exceeded", true, 300 * time.Millisecond},
 	} {
-		said, err := check(t, Checker{Near: test.near}, probe(t, url, manifest.Healthcheck{Name: "front", Path: "/", Timeout: 300 * time.Millisecond, OnFailure: &manifest.OnFailure{URL: test.url}}))
+		said, err := check(t, Checker{Near: test.near}, probe(t, url, manifest.Healthcheck{Name: "front", Path: "/", Timeout: test.timeout, OnFailure: &manifest.OnFailure{URL: test.url}}))
 		if err == nil || !strings.HasPrefix(err.Error(), "front: 1 of 1 attempts failed") {
 			t.Errorf("%s: %v", test.url, err)
 		}

@@ -179,10 +179,10 @@ func TestLife(t *testing.T) {
 	if len(all) != 1 || all[0].ID != id {
 		t.Errorf("list by two labels: %+v", all)
 	}
-	for n := 0; n < 100 && !strings.Contains(logs(t, w, id), "up"); n++ {
+	for n := 0; n < 3000 && !strings.Contains(logs(t, w, id), "up"); n++ {
 		time.Sleep(20 * time.Millisecond)
 	}
-	must(t, w.Stop(ctx, id, 10*time.Second))
+	must(t, w.Stop(ctx, id, time.Minute))
 	if end := wait(t, exit); end.Err != nil || end.Code != 7 {
 		t.Errorf("it ended with %+v", end)
 	}
@@ -234,11 +234,14 @@ func TestOutOfMemory(t *testing.T) {
 	w := newWorld(t)
 	for name, spec := range map[string]agent.ContainerSpec{"spec": {Memory: 16 << 20}, "args": {Args: []string{"--memory=16m"}}} {
 		// tail keeps all of its endless last line
-		made := script("trap 'for n in 1 2 3; do tail /dev/zero; code=$?; sleep 1; done; exit $code' TERM; while :; do sleep 0.1; done")
+		made := script("trap 'for n in 1 2 3; do tail /dev/zero; code=$?; sleep 1; done; exit $code' TERM; echo up; while :; do sleep 0.1; done")
 		spec.Entrypoint, spec.Cmd = made.Entrypoint, made.Cmd
 		id := w.create(t, spec)
 		exit := w.Wait(t.Context(), id)
 		must(t, w.Start(t.Context(), id))
+		for n := 0; n < 3000 && !strings.Contains(logs(t, w, id), "up"); n++ { // it hears TERM from then on
+			time.Sleep(20 * time.Millisecond)
+		}
 		must(t, w.Stop(t.Context(), id, time.Minute))
 		end := wait(t, exit)
 		if c, err := w.Inspect(t.Context(), id); err != nil || !c.OOMKilled || end.Code != 137 || c.Memory != 16<<20 {
@@ -260,7 +263,7 @@ func TestLogsAndExec(t *testing.T) {
 	id := w.create(t, script("echo one; echo two >&2; sleep 0.5; echo three; sleep 100"))
 	must(t, w.Start(ctx, id))
 	var out bytes.Buffer
-	follow, cancel := context.WithTimeout(ctx, 10*time.Second)
+	follow, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	seen := writer(func(p []byte) (int, error) {
 		if out.Write(p); strings.Contains(out.String(), "three") {
@@ -384,6 +387,10 @@ func TestEvents(t *testing.T) {
 	seen := make(chan agent.ContainerEvent, 100)
 	ended := make(chan error, 1)
 	go func() { ended <- w.Events(ctx, func(event agent.ContainerEvent) { seen <- event }) }()
+	for n := 0; n < 30 && len(seen) == 0; n++ { // until it is listening
+		must(t, w.Start(ctx, w.create(t, script("true"))))
+		time.Sleep(100 * time.Millisecond << min(n, 4))
+	}
 	id := w.create(t, script("true"))
 	must(t, w.Start(ctx, id))
 	for _, action := range []string{"start", "die"} {
@@ -396,7 +403,7 @@ func TestEvents(t *testing.T) {
 						t.Error(diff)
 					}
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Fatalf("no %s was seen", action)
 			}
 		}

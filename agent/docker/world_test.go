@@ -138,7 +138,7 @@ func wait(t *testing.T, exit <-chan agent.Exit) agent.Exit {
 	select {
 	case end := <-exit:
 		return end
-	case <-time.After(30 * time.Second):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("the container does not exit")
 		return agent.Exit{}
 	}

@@ -75,7 +75,7 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 		check(t, err)
 		return left, time.Since(began)
 	}
-	if left, took := drain(time.Minute); left != 0 || took > 20*time.Second {
+	if left, took := drain(time.Minute); left != 0 || took > 50*time.Second {
 		t.Errorf("drain of an idle container: %d left after %v", left, took)
 	}
 	open, err := net.Dial("tcp", listener)
@@ -83,7 +83,7 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 	if left, _ := drain(0); left != 1 {
 		t.Errorf("a look at one open connection: %d left", left)
 	}
-	if left, took := drain(300 * time.Millisecond); left != 1 || took < 300*time.Millisecond || took > 20*time.Second {
+	if left, took := drain(300 * time.Millisecond); left != 1 || took < 300*time.Millisecond || took > 50*time.Second {
 		t.Errorf("drain with one open connection: %d left after %v", left, took)
 	}
 	interrupted, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -92,7 +92,7 @@ func contractDrain(t *testing.T, traffic agent.Traffic, listener string, c *cont
 		t.Errorf("drain after its context ended: %v", err)
 	}
 	time.AfterFunc(200*time.Millisecond, func() { _ = open.Close() })
-	if left, took := drain(time.Minute); left != 0 || took > 20*time.Second {
+	if left, took := drain(time.Minute); left != 0 || took > 50*time.Second {
 		t.Errorf("drain while the connection is closed: %d left after %v", left, took)
 	}
 	if _, err := traffic.Drain(t.Context(), "no address", 0); err == nil {

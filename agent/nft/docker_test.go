@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"crypto/rand"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,10 +15,23 @@ import (
 // with a table and a subnet of its own, both of which are gone afterwards.
 func TestDocker(t *testing.T) {
 	dir := t.TempDir()
-	config, err := Choose(dir)
-	check(t, err)
-	m := &Map{Places: agent.Places{Lib: dir}, Config: config}
-	check(t, m.Available(t.Context()))
+	var config agent.MapConfig
+	var m *Map
+	for tries := 1; ; tries++ { // another host may choose the same range at this moment
+		var err error
+		config, err = Choose(dir)
+		check(t, err)
+		m = &Map{Places: agent.Places{Lib: dir}, Config: config}
+		if err = m.Available(t.Context()); err == nil {
+			err = m.Ensure(t.Context())
+		}
+		if err == nil {
+			break
+		}
+		if tries == 5 {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() {
 		check(t, m.Remove(t.Context()))
 		// Other hosts of the machine come and go while this test runs.
@@ -40,7 +54,7 @@ func TestDocker(t *testing.T) {
 	wantAnswer(t, listeners[0], "one "+gateway.String())
 	check(t, m.Point(t.Context(), "app", []agent.Backend{two}, true))
 	wantAnswer(t, listeners[0], "two "+gateway.String())
-	left, err := m.Drain(t.Context(), one.Address, 5*time.Second)
+	left, err := m.Drain(t.Context(), one.Address, time.Minute)
 	check(t, err)
 	if left != 0 {
 		t.Errorf("%d connections are left", left)
@@ -54,7 +68,7 @@ func TestDocker(t *testing.T) {
 // busyboxImage makes an image of the machine's own static busybox.
 func busyboxImage(t *testing.T) string {
 	t.Helper()
-	const name = "dkp-nft-busybox:test"
+	name := "dkp-nft-busybox:" + strings.ToLower(rand.Text()) // a run that was killed may have left its own
 	file := filepath.Join(t.TempDir(), "root.tar")
 	if output, err := exec.Command("tar", "-cf", file, "-C", "/", "bin/busybox").CombinedOutput(); err != nil {
 		t.Fatalf("tar: %v\n%s", err, output)
@@ -67,7 +81,7 @@ func busyboxImage(t *testing.T) string {
 // busybox starts a container that answers HTTP with its name and its peer.
 func busybox(t *testing.T, image, name string) agent.Backend {
 	t.Helper()
-	container := "dkp-nft-" + name
+	container := "dkp-nft-" + name + "-" + rand.Text()
 	// nc does not tell its program who the peer is; the container's own list of
 	// connections does, in hex and with the bytes turned around.
 	docker(t, "run", "-d", "--name", container, image, "/bin/busybox", "nc", "-ll", "-p", "5000",
@@ -82,7 +96,7 @@ func busybox(t *testing.T, image, name string) agent.Backend {
 			done`)
 	t.Cleanup(func() { docker(t, "rm", "-f", container) })
 	address := docker(t, "inspect", "-f", "{{.NetworkSettings.IPAddress}}", container)
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(docker(t, "exec", container, "/bin/busybox", "cat", "/proc/net/tcp", "/proc/net/tcp6"), ":1388 "); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); !strings.Contains(docker(t, "exec", container, "/bin/busybox", "cat", "/proc/net/tcp", "/proc/net/tcp6"), ":1388 "); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("nc does not listen")
 		}

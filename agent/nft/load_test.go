@@ -66,7 +66,7 @@ func switchUnderLoad(t *testing.T, w *world, client func(t *testing.T, vip strin
 		switched = append(switched, time.Now()) // on a busy machine it takes a while until the transaction is sent
 		slowest = max(slowest, time.Since(began))
 		began = time.Now()
-		left, err := m.Drain(t.Context(), old.Address, 10*time.Second)
+		left, err := m.Drain(t.Context(), old.Address, time.Minute)
 		if err != nil || left != 0 {
 			t.Errorf("switch %d: %d left, %v", n, left, err)
 		}
@@ -157,7 +157,7 @@ func proxied(t *testing.T, vip string) func() (string, error) {
 	go func() { served <- proxy.Serve(listener) }()
 	transport := &http.Transport{MaxIdleConnsPerHost: loadClients}
 	t.Cleanup(func() { transport.CloseIdleConnections(); check(t, proxy.Close()); <-served })
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	return func() (string, error) {
 		// A POST with a body is not sent again by the client.
 		response, err := client.Post("http://"+listener.Addr().String()+"/", "text/plain", strings.NewReader("x"))

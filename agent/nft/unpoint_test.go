@@ -36,7 +36,7 @@ func TestUnpoint(t *testing.T) {
 	check(t, err)
 	answered := make(chan string, 1)
 	go func() {
-		text, err := ask(listeners[0])
+		text, err := askWithin(listeners[0], 5*time.Second)
 		answered <- fmt.Sprint(text, err)
 	}()
 	time.Sleep(200 * time.Millisecond) // the first packet is on its way to nobody

@@ -31,7 +31,7 @@ func alone(t *testing.T) bool {
 	if os.Getenv(aloneVariable) == t.Name() {
 		return true
 	}
-	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=120s")
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=10m")
 	child.Env = append(os.Environ(), aloneVariable+"="+t.Name())
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	output, err := child.CombinedOutput()
@@ -125,13 +125,15 @@ func (c *container) backend(index int) agent.Backend {
 
 // ask makes a connection, sends one request and reads the answer to its end. The
 // server closes first, as behind nginx.
-func ask(address string) (string, error) {
-	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+func ask(address string) (string, error) { return askWithin(address, time.Minute) }
+
+func askWithin(address string, most time.Duration) (string, error) {
+	connection, err := net.DialTimeout("tcp", address, most)
 	if err != nil {
 		return "", err
 	}
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(most)); err != nil {
 		return "", err
 	}
 	if _, err := io.WriteString(connection, "GET / HTTP/1.0\r\n\r\n"); err != nil {
