@@ -321,7 +321,7 @@ func TestNginxFollow(t *testing.T) {
 	h, _ := siteHost(t)
 	path := filepath.Join(h.Config.Nginx.LogDir, "shop-error.log")
 	must(t, os.WriteFile(path, []byte("first\n"), 0o600))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)

@@ -42,7 +42,7 @@ func sshd(t *testing.T, argv ...string) (address string) {
 		select {
 		case err := <-served:
 			must(t, err)
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("it does not end")
 		}
 	})
@@ -51,7 +51,7 @@ func sshd(t *testing.T, argv ...string) (address string) {
 
 func dial(t *testing.T, address string, auth ...ssh.AuthMethod) (*ssh.Client, error) {
 	t.Helper()
-	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{User: "dokku", Auth: auth, HostKeyCallback: ssh.FixedHostKey(signer(t, 9).PublicKey()), Timeout: 5 * time.Second})
+	client, err := ssh.Dial("tcp", address, &ssh.ClientConfig{User: "dokku", Auth: auth, HostKeyCallback: ssh.FixedHostKey(signer(t, 9).PublicKey()), Timeout: time.Minute})
 	if err == nil {
 		t.Cleanup(func() { client.Close() })
 	}

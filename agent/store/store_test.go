@@ -206,7 +206,7 @@ func TestTwoWritersAndBrokenConnection(t *testing.T) {
 		t.Errorf("two writers: %s", r.Status)
 	}
 	c.Close()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		r, text := s.do("PATCH", up, []byte("12345"), "Content-Range", "5-9")
 		if r.StatusCode == http.StatusAccepted {
 			break
@@ -226,7 +226,7 @@ func TestTwoWritersAndBrokenConnection(t *testing.T) {
 
 func (s site) waitOffset(up, want string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		if r, _ := s.do("GET", up, nil); r.Header.Get(OffsetHeader) == want {
 			return
 		}
