@@ -96,7 +96,7 @@ func newAgent(t *testing.T) *fakeAgent {
 		t.Fatal(err)
 	}
 	a.options = remote.Options{KeyFile: keyFile, HostKey: ssh.FingerprintSHA256(host.PublicKey()), Home: home, ConfigFile: os.DevNull,
-		KnownHosts: []string{filepath.Join(home, "known_hosts")}, AgentSocket: "none", Timeout: 10 * time.Second}
+		KnownHosts: []string{filepath.Join(home, "known_hosts")}, AgentSocket: "none", Timeout: time.Minute}
 	handler := a.handler()
 	var owned sync.WaitGroup
 	owned.Go(func() {

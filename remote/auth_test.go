@@ -161,10 +161,10 @@ func TestUnlockedKeyIsRemembered(t *testing.T) {
 	o := dir.options(server.addr)
 	o.HostKey = hostKey.sum()
 	asked := 0
-	o.Timeout = 3 * time.Second
+	o.Timeout = 6 * time.Second
 	o.Passphrase = func(string) (string, error) {
 		asked++
-		time.Sleep(3200 * time.Millisecond) // a person types while the clock stands
+		time.Sleep(6200 * time.Millisecond) // a person types while the clock stands
 		return "x", nil
 	}
 	conn := dial(t, o)

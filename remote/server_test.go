@@ -338,7 +338,7 @@ func (h home) write(t *testing.T, name, text string) string {
 // options are those of a user with this home, no ssh agent and no system files.
 func (h home) options(target string) Options {
 	return Options{Target: target, Home: string(h), ConfigFile: h.path(".ssh", "config"), KnownHosts: []string{h.path(".ssh", "known_hosts")},
-		AgentSocket: "none", Timeout: 10 * time.Second}
+		AgentSocket: "none", Timeout: time.Minute}
 }
 
 // dial connects or fails the test.

@@ -215,7 +215,7 @@ func TestUnreachable(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, cancel)
 	begin := time.Now()
 	_, err = Dial(ctx, dir.options(silent.Addr().String()))
-	if err == nil || ctx.Err() == nil || !strings.Contains(err.Error(), "canceled") || time.Since(begin) > 3*time.Second {
+	if err == nil || ctx.Err() == nil || !strings.Contains(err.Error(), "canceled") || time.Since(begin) > 30*time.Second {
 		t.Errorf("cancelled dial: %v after %v", err, time.Since(begin))
 	}
 }

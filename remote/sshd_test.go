@@ -100,7 +100,7 @@ UsePAM no
 			t.Log(log.String())
 		}
 	})
-	for range 100 {
+	for range 1200 {
 		if conn, err := net.Dial("tcp", addr); err == nil {
 			conn.Close()
 			return addr, hostKey
@@ -121,10 +121,10 @@ func TestOpenSSH(t *testing.T) {
 	dir := newHome(t)
 	dir.write(t, "id_ed25519", mine.text(t, ""))
 	o := dir.options(me.Username + "@" + addr)
-	o.Timeout = 30 * time.Second
+	o.Timeout = 2 * time.Minute
 	_, err = Dial(context.Background(), o)
 	refused(t, err, api.Refused, hostKey.sum())
-	scan := exec.Command("ssh-keyscan", "-p", strings.Split(addr, ":")[1], "127.0.0.1")
+	scan := exec.Command("ssh-keyscan", "-T", "60", "-p", strings.Split(addr, ":")[1], "127.0.0.1")
 	line, err := scan.Output() // what the hint tells people to do
 	if err != nil {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ func TestTimeLimit(t *testing.T) {
 	limit := errors.New("its time is over")
 	for _, script := range []string{"sleep 600", "sleep 600 & wait", "while :; do sleep 1; done"} {
 		walk := walkOf(t, "a", script)
-		ctx, cancel := context.WithTimeoutCause(context.Background(), 200*time.Millisecond, limit)
+		ctx, cancel := context.WithTimeoutCause(context.Background(), time.Second, limit)
 		began := time.Now()
 		err := walk.Trigger(ctx, "act", nil, Streams{Out: io.Discard})
 		cancel()

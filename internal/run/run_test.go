@@ -99,7 +99,7 @@ func TestCancel(t *testing.T) {
 	}{
 		"obedient":            {"sleep 100 & echo $!; wait", syscall.SIGTERM, 0},
 		"stubborn":            {"trap '' TERM; sleep 100 & echo $!; wait", syscall.SIGKILL, 200 * time.Millisecond},
-		"stubborn grandchild": {"(trap '' TERM; exec sleep 100) & echo $!; wait", syscall.SIGTERM, 200 * time.Millisecond},
+		"stubborn grandchild": {"sh -c 'trap \"\" TERM; echo $$; exec sleep 100' & wait", syscall.SIGTERM, 200 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
@@ -158,7 +158,7 @@ func (f *firstLine) Write(p []byte) (int, error) {
 func TestLeftBehind(t *testing.T) {
 	var out bytes.Buffer
 	start := time.Now()
-	err := (&Cmd{Argv: sh("sleep 30 & echo $!"), Stdout: &out, Grace: 100 * time.Millisecond}).Run(t.Context())
+	err := (&Cmd{Argv: sh("sleep 30 & echo $!"), Stdout: &out, Grace: time.Second}).Run(t.Context())
 	if err != nil || time.Since(start) > 20*time.Second {
 		t.Fatalf("%v after %v", err, time.Since(start))
 	}
