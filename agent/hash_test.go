@@ -56,6 +56,17 @@ func TestHash(t *testing.T) {
 			_, _, err := w.process(0).Change("other", func(now *agent.Settings) error { now.Env["A"] = "1"; return nil })
 			must(t, err)
 		}},
+		"the host's config": {false, func(w *world) {
+			_, _, err := w.process(0).Change("--global", func(now *agent.Settings) error { now.Env["A"] = "1"; return nil })
+			must(t, err)
+		}},
+		"what nginx is told on this host": {false, func(w *world) {
+			_, _, err := w.process(0).Change("--global", func(now *agent.Settings) error {
+				now.Properties["nginx/hsts"] = "false"
+				return nil
+			})
+			must(t, err)
+		}},
 		"a restart": {true, func(w *world) {
 			c := web(w)
 			c.Address, c.Restarts = "another", 3

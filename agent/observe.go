@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +22,8 @@ func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
 	state := api.AppState{App: app}
 	settings, err := h.Settings.Read(app)
 	if errors.Is(err, ErrNotFound) {
-		state.Hash = hashOf("no app")
-		return state, nil
+		state.Hash, err = h.StateHash(ctx, app)
+		return state, err
 	} else if err != nil {
 		return state, fmt.Errorf("read the settings of %s: %w", app, err)
 	}
@@ -59,16 +60,8 @@ func (h *Host) State(ctx context.Context, app string) (api.AppState, error) {
 	if err := h.attempts(app, &state); err != nil {
 		return state, err
 	}
-	state.Hash, err = h.hash(ctx, app)
+	state.Hash, err = h.StateHash(ctx, app)
 	return state, err
-}
-
-// StateHash is the hash of an app's state alone (DESIGN 6).
-func (h *Host) StateHash(ctx context.Context, app string) (string, error) {
-	if !h.Settings.Has(app) {
-		return hashOf("no app"), nil
-	}
-	return h.hash(ctx, app)
 }
 
 // attempts fills in the last request and the one that is not finished. One that only asked
@@ -117,31 +110,47 @@ func neverBegan(entries []Entry) bool {
 	return !slices.ContainsFunc(entries, func(entry Entry) bool { return entry.Mark != nil })
 }
 
-// hash is the state hash of DESIGN 6: two equal hashes are the same state.
-func (h *Host) hash(ctx context.Context, app string) (string, error) {
+// StateHash is the hash of an app's state (DESIGN 6): two equal hashes are the same state. The host's own
+// settings are part of it, for a release takes them up: its containers get the host's config.
+func (h *Host) StateHash(ctx context.Context, app string) (string, error) {
 	sum := sha256.New()
+	global, err := h.Settings.Read("--global")
+	if err != nil {
+		return "", fmt.Errorf("read the global settings: %w", err)
+	}
+	if err := json.NewEncoder(sum).Encode(global); err != nil {
+		return "", fmt.Errorf("hash the global settings: %w", err)
+	}
+	if h.Settings.Has(app) {
+		err = h.hashApp(ctx, sum, app)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// hashApp adds what is the app's own.
+func (h *Host) hashApp(ctx context.Context, sum io.Writer, app string) error {
 	folders := []string{h.Places.App(app), filepath.Join(h.Places.Lib, "config", app), filepath.Join(h.Places.AppData(app), "files")}
 	properties, err := filepath.Glob(filepath.Join(h.Places.Lib, "config", "*", app))
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, folder := range append(folders, properties...) {
 		if err := hashTree(sum, folder); err != nil {
-			return "", fmt.Errorf("hash the files of %s: %w", app, err)
+			return fmt.Errorf("hash the files of %s: %w", app, err)
 		}
 	}
 	former, err := h.hashReleases(sum, app)
 	if err != nil {
-		return "", err
+		return err
 	}
 	loaded, err := os.ReadFile(h.Places.NginxLoaded(app))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", err
+		return err
 	}
 	fmt.Fprintf(sum, "loaded %x\n", sha256.Sum256(loaded))
 	containers, err := h.appContainers(ctx, app)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for _, c := range containers {
 		if retiring(app, c) {
@@ -152,7 +161,7 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 	}
 	names, err := h.Images.Names(ctx, "dokku/"+app)
 	if err != nil {
-		return "", err
+		return err
 	}
 	slices.Sort(names)
 	for _, name := range names {
@@ -161,11 +170,11 @@ func (h *Host) hash(ctx context.Context, app string) (string, error) {
 		}
 		image, err := h.Images.Image(ctx, name)
 		if err != nil && !errors.Is(err, ErrNotFound) {
-			return "", err
+			return err
 		}
 		fmt.Fprintf(sum, "image %s %s\n", name, image.ID)
 	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
+	return nil
 }
 
 // hashReleases adds which releases there are and which is current. A record never
@@ -236,9 +245,4 @@ func hashTree(sum io.Writer, folder string) error {
 		return nil
 	}
 	return err
-}
-
-func hashOf(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "sha256:" + hex.EncodeToString(sum[:])
 }

@@ -149,8 +149,15 @@ func wrote(acts []string) string {
 	return ""
 }
 
-// TestPlanIsBound: on another state than the planned one nothing is done.
+// TestPlanIsBound: on another state than the planned one nothing is done, be it the app's or
+// what its containers get from the host.
 func TestPlanIsBound(t *testing.T) {
+	for _, owner := range []string{app, "--global"} {
+		t.Run(owner, func(t *testing.T) { isBound(t, owner) })
+	}
+}
+
+func isBound(t *testing.T, owner string) {
 	w := deployed(t)
 	change := deploy(w, 2)
 	var plan api.Plan
@@ -160,7 +167,7 @@ func TestPlanIsBound(t *testing.T) {
 	})
 	must(t, err)
 	w.process(0).run(func(h *agent.Host) {
-		_, _, err = h.Settings.Change(app, func(now *agent.Settings) error {
+		_, _, err = h.Settings.Change(owner, func(now *agent.Settings) error {
 			now.Env["SET_MEANWHILE"] = "1"
 			return nil
 		})

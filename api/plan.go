@@ -101,6 +101,18 @@ type PlannedRun struct {
 	Final bool `json:"final,omitempty"`
 }
 
+// String is the run in one line.
+func (r PlannedRun) String() string {
+	text := r.Kind + " " + r.Name
+	if len(r.Plugins) > 0 {
+		text += " (" + strings.Join(r.Plugins, ", ") + ")"
+	}
+	if r.Command != "" {
+		text += ": " + r.Command
+	}
+	return text
+}
+
 // PlannedStep is one step of the transaction.
 type PlannedStep struct {
 	Name  string `json:"name"` // as in events

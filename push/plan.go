@@ -204,7 +204,8 @@ func (p *Prepared) compare(path string) error {
 }
 
 // Moved says what is different between a plan that was looked at and the one of now.
-// It is empty when both ask for the same change of the same state.
+// It is empty when both ask for the same change of the same state, and the same would run:
+// a plugin that was installed meanwhile is no state of the app.
 func Moved(seen, now api.Plan) []string {
 	var moved []string
 	say := func(format string, args ...any) { moved = append(moved, fmt.Sprintf(format, args...)) }
@@ -218,31 +219,37 @@ func Moved(seen, now api.Plan) []string {
 	if seen.Document != now.Document {
 		say("what is to be deployed has changed since the plan was made")
 	}
-	if len(moved) == 0 {
-		return nil
-	}
 	if seen.Current != now.Current {
 		say("v%d is live now, not v%d", now.Current, seen.Current)
 	}
 	key := func(c api.PlanChange) string { return c.Kind + " " + c.Name + " " + c.Note }
-	before, after := map[string]api.PlanChange{}, map[string]api.PlanChange{}
-	for _, change := range seen.Changes {
-		before[key(change)] = change
-	}
-	for _, change := range now.Changes {
-		after[key(change)] = change
-		former, was := before[key(change)]
-		switch {
-		case !was:
-			say("not in the plan: %s", change)
-		case former != change:
-			say("planned: %s; now: %s", former, change)
-		}
-	}
-	for _, change := range seen.Changes {
-		if _, still := after[key(change)]; !still {
-			say("no longer to do: %s", change)
-		}
+	movedAmong(seen.Changes, now.Changes, key, api.PlanChange.String, say)
+	movedAmong(seen.Runs, now.Runs, func(r api.PlannedRun) string { return r.Kind + " " + r.Name }, api.PlannedRun.String, say)
+	if len(moved) == 0 && seen.Nginx != now.Nginx {
+		say("the app's nginx file would become another one")
 	}
 	return moved
+}
+
+// movedAmong says which of the planned things there were not, are no more, or are others.
+func movedAmong[T any](seen, now []T, key, text func(T) string, say func(string, ...any)) {
+	before, after := map[string]string{}, map[string]string{}
+	for _, one := range seen {
+		before[key(one)] = text(one)
+	}
+	for _, one := range now {
+		after[key(one)] = text(one)
+		former, was := before[key(one)]
+		switch {
+		case !was:
+			say("not in the plan: %s", text(one))
+		case former != text(one):
+			say("planned: %s; now: %s", former, text(one))
+		}
+	}
+	for _, one := range seen {
+		if _, still := after[key(one)]; !still {
+			say("no longer to do: %s", text(one))
+		}
+	}
 }

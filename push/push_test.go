@@ -206,7 +206,7 @@ func TestPushPlan(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`{"app": "shop", "state": "state-1", "document": "document-1", "current": 1}`)
+	write(`{"app": "shop", "state": "state-1", "document": "document-1", "current": 1, "changes": [{"kind": "image", "action": "change"}]}`)
 	if v, err := Push(t.Context(), o); err != nil || !v.OK || len(agent.states) != 1 || agent.states[0] != `"state-1"` {
 		t.Fatalf("the plan as it was: %+v, %v, %q", v, err, agent.states)
 	}

@@ -117,13 +117,7 @@ func orNone(names []string) string {
 }
 
 func runLine(one api.PlannedRun) string {
-	text := one.Kind + " " + one.Name
-	if len(one.Plugins) > 0 {
-		text += " (" + strings.Join(one.Plugins, ", ") + ")"
-	}
-	if one.Command != "" {
-		text += ": " + one.Command
-	}
+	text := one.String()
 	if one.Final {
 		text += "  [cannot be undone]"
 	}
