@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 // settingsChanges lists what differs between two settings, in the order in which people
@@ -34,7 +35,7 @@ func settingsChanges(before, after Settings, fingerprint func(string) (string, e
 	changes = append(changes, mapChanges("formation", numbers(before.Scale), numbers(after.Scale), plain)...)
 	changes = append(changes, listChanges("domains", before.Domains, after.Domains)...)
 	changes = append(changes, listChanges("ports", before.Ports, after.Ports)...)
-	changes = append(changes, propertyChanges(before.Properties, after.Properties)...)
+	changes = append(changes, propertyChanges(before.Properties, after.Properties, print)...)
 	for _, file := range []struct{ kind, before, after string }{
 		{"procfile", before.Procfile, after.Procfile}, {"app_json", before.AppJSON, after.AppJSON}, {"nginx_template", before.Template, after.Template},
 	} {
@@ -123,7 +124,9 @@ func listChanges(kind string, before, after []string) []api.PlanChange {
 // kindOfPlugin is what people call the properties of a plugin.
 var kindOfPlugin = map[string]string{"checks": "checks", "nginx": "nginx", "resource": "resources", "ps": "resources", "ports": "ports", "docker-options": "docker_options"}
 
-func propertyChanges(before, after map[string]string) []api.PlanChange {
+// propertyChanges compares properties. print stands for the value of a variable that docker's
+// options set, as it does for config's.
+func propertyChanges(before, after map[string]string, print func(key, value string) string) []api.PlanChange {
 	values := func(of map[string]string) map[string]string {
 		of = cloned(of)
 		maps.DeleteFunc(of, func(property, _ string) bool { return isList(property) })
@@ -143,6 +146,10 @@ func propertyChanges(before, after map[string]string) []api.PlanChange {
 		for _, change := range listChanges("docker_options", linesOf(before[property]), linesOf(after[property])) {
 			if mount, ok := strings.CutPrefix(change.Name, "-v "); ok {
 				change.Kind, change.Name = "storage", mount
+			} else {
+				for _, text := range []*string{&change.Name, &change.Before, &change.After} {
+					*text = manifest.HideValues(*text, print)
+				}
 			}
 			change.Note = "for " + phase
 			changes = append(changes, change)

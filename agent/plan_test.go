@@ -149,6 +149,25 @@ func wrote(acts []string) string {
 	return ""
 }
 
+// TestPlanHidesValues: what docker's options set is config by another way, and a plan shows its
+// fingerprint.
+func TestPlanHidesValues(t *testing.T) {
+	w := deployed(t)
+	change := deploy(w, 2)
+	change.Document.Declared = &api.Declared{DockerOptions: map[string][]string{"deploy": {"--env TOKEN=canary-1"}, "build": {`--build-arg "KEY=canary 2"`}}}
+	var plan api.Plan
+	var err error
+	w.process(0).run(func(h *agent.Host) {
+		plan, err = h.Plan(context.Background(), app, api.PlanRequest{Document: change.Document})
+	})
+	must(t, err)
+	text, err := json.Marshal(plan)
+	must(t, err)
+	if strings.Contains(string(text), "canary") || !strings.Contains(string(text), "--env TOKEN=") || !strings.Contains(string(text), "--build-arg KEY=") {
+		t.Errorf("the plan is %s", text)
+	}
+}
+
 // TestPlanIsBound: on another state than the planned one nothing is done, be it the app's or
 // what its containers get from the host.
 func TestPlanIsBound(t *testing.T) {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -98,4 +99,21 @@ func mountFields(text string) (problem, hint string) {
 		}
 	}
 	return "", ""
+}
+
+// variableOption is an option of docker that carries KEY=VALUE, with its word, however that
+// is quoted.
+var variableOption = regexp.MustCompile(`(^|\s)(-e[\s=]*|--(?:env|build-arg|log-opt)[\s=]\s*)((?:\\.|"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'])+)`)
+
+// HideValues replaces the values of variables in docker's options, as one text, by what hide
+// makes of each: they may be secrets. Of log-opt it is those whose name says so.
+func HideValues(options string, hide func(key, value string) string) string {
+	return variableOption.ReplaceAllStringFunc(options, func(found string) string {
+		parts := variableOption.FindStringSubmatch(found)
+		key, value, said := strings.Cut(strings.NewReplacer(`"`, "", `'`, "").Replace(parts[3]), "=")
+		if !said || strings.Contains(parts[2], "log-opt") && !looksSecret(key, value) {
+			return found
+		}
+		return parts[1] + parts[2] + key + "=" + hide(key, value)
+	})
 }

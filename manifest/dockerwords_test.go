@@ -35,3 +35,25 @@ func TestMountSources(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestHideValues: no value of a variable is left, and nothing else is lost.
+func TestHideValues(t *testing.T) {
+	for options, want := range map[string]string{
+		"--env A=hunter2":                               "--env A=<A>",
+		"--env=A=hunter2 --shm-size 64m":                "--env=A=<A> --shm-size 64m",
+		"-e A=hunter2 -eB=hunter2":                      "-e A=<A> -eB=<B>",
+		`-e "A=hunter2 hunter2" --init`:                 "-e A=<A> --init",
+		`-e A='hunter2 hunter2' -e B=hunter2`:           "-e A=<A> -e B=<B>",
+		`--build-arg A=a=hunter2\ hunter2`:              "--build-arg A=<A>",
+		`--env "A=hunter2 hunter2`:                      "--env A=<A>",
+		"--env A --env-file x=y":                        "--env A --env-file x=y",
+		"--log-opt max-size=10m":                        "--log-opt max-size=10m",
+		"--log-opt splunk-token=hunter2":                "--log-opt splunk-token=<splunk-token>",
+		"-v /data:/data --label com.example.a=b":        "-v /data:/data --label com.example.a=b",
+		"--entrypoint e=x --expose 80 --env\tA=hunter2": "--entrypoint e=x --expose 80 --env\tA=<A>",
+	} {
+		if got := HideValues(options, func(key, _ string) string { return "<" + key + ">" }); got != want {
+			t.Errorf("%s became %s, want %s", options, got, want)
+		}
+	}
+}

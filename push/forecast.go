@@ -61,13 +61,25 @@ func parts(document api.ReleaseDocument, procfile *manifest.Procfile, secrets []
 			add("procfile", manifest.Release, command)
 		}
 	}
+	for _, file := range []struct{ kind, name, text string }{{"app_json", "", document.AppJSON}, {"checks", "CHECKS", document.Checks}, {"nginx_template", "", document.NginxTemplate}} {
+		if file.text != "" {
+			add(file.kind, file.name, "")
+		}
+	}
 	declared := document.Declared
 	if declared == nil {
-		return changes
+		declared = &api.Declared{}
 	}
 	for _, name := range slices.Sorted(maps.Keys(declared.Formation)) {
-		if quantity := declared.Formation[name].Quantity; quantity != nil {
-			add("formation", name, strconv.Itoa(*quantity))
+		process := declared.Formation[name]
+		if process.Quantity != nil {
+			add("formation", name, strconv.Itoa(*process.Quantity))
+		}
+		for _, limit := range []struct{ key, value string }{{"limit.memory", strconv.FormatInt(process.Memory, 10)}, {"limit.cpu", process.CPU},
+			{"stop-timeout-seconds", strconv.Itoa(process.StopTimeout)}, {"max-parallel", strconv.Itoa(process.MaxParallel)}} {
+			if limit.value != "" && limit.value != "0" { // in the words of the host's plan
+				add("resources", name+"."+limit.key, limit.value)
+			}
 		}
 	}
 	for kind, values := range map[string]*[]string{"domains": declared.Domains, "ports": declared.Ports} {
@@ -84,10 +96,13 @@ func parts(document api.ReleaseDocument, procfile *manifest.Procfile, secrets []
 		}
 	}
 	for _, phase := range slices.Sorted(maps.Keys(declared.DockerOptions)) {
-		add("docker_options", phase, strings.Join(declared.DockerOptions[phase], " "))
+		options := strings.Join(declared.DockerOptions[phase], " ")
+		add("docker_options", phase, manifest.HideValues(options, func(string, string) string { return "…" }))
 	}
 	for _, service := range declared.Services {
-		add("service", service.Name, service.Plugin)
+		if service.Link {
+			add("service", service.Name, service.Plugin)
+		}
 	}
 	slices.SortStableFunc(changes[1:], func(a, b api.PlanChange) int { return strings.Compare(a.Kind, b.Kind) })
 	return changes

@@ -15,7 +15,8 @@ import (
 func TestForecast(t *testing.T) {
 	agent := newAgent(t)
 	o, events, _ := agent.shop(t, map[string]string{"Procfile": "web: ./server $PORT\nworker: ./work\nrelease: ./migrate\n",
-		"dokku.hcl": "app = \"shop\"\nsecrets = [\"API_KEY\"]\nconfig {\n  TEAM = \"canary-blue\"\n}\ndomains = [\"shop.example.com\"]\nstorage {\n  mounts = [\"/srv/shop:/data\"]\n}\nformation \"web\" {\n  quantity = 2\n}\n"})
+		"dokku.hcl": "app = \"shop\"\nsecrets = [\"API_KEY\"]\nconfig {\n  TEAM = \"canary-blue\"\n}\ndomains = [\"shop.example.com\"]\nstorage {\n  mounts = [\"/srv/shop:/data\"]\n}\nformation \"web\" {\n  quantity = 2\n  memory = \"64m\"\n}\n" +
+			"docker_options {\n  deploy = [\"--env TOKEN=canary-red\"]\n}\nservice \"db\" {\n  plugin = \"postgres\"\n  link = false\n}\n", "app.json": "{\"name\": \"shop\"}", "nginx.conf.sigil": "server {}"})
 	o.Host = ""
 	plan, err := Forecast(t.Context(), o)
 	if err != nil {
@@ -25,7 +26,7 @@ func TestForecast(t *testing.T) {
 	for _, change := range plan.Changes[1:] {
 		got = append(got, change.String())
 	}
-	want := []string{"add config API_KEY", "add config TEAM", "add domains: shop.example.com", "add formation web: 2", "add procfile web: ./server $PORT", "add procfile worker: ./work", "add procfile release: ./migrate", "add storage: /srv/shop:/data"}
+	want := []string{"add app json", "add config API_KEY", "add config TEAM", "add docker options deploy: --env TOKEN=…", "add domains: shop.example.com", "add formation web: 2", "add nginx template", "add procfile web: ./server $PORT", "add procfile worker: ./work", "add procfile release: ./migrate", "add resources web.limit.memory: 67108864", "add storage: /srv/shop:/data"}
 	if diff := cmp.Diff(want, got); diff != "" || !plan.Offline || plan.App != "shop" || plan.Changes[0].Kind != "image" || !strings.HasPrefix(plan.Changes[0].After, "sha256:") {
 		t.Errorf("%+v (-want +got):\n%s", plan, diff)
 	}
