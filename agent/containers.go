@@ -184,13 +184,14 @@ func (r *run) each(do func(n int) error) error {
 }
 
 // parallel is how many containers of a process type are started at once: dokku.hcl's
-// max_parallel, app.json's, or all.
+// max_parallel, app.json's, or all, as -1 says of either.
 func (r *run) parallel(process string) int {
-	if n, err := strconv.Atoi(r.settings.Properties[processProperty("ps", process, "max-parallel")]); err == nil && n > 0 {
-		return n
+	n, err := strconv.Atoi(r.settings.Properties[processProperty("ps", process, "max-parallel")])
+	if (err != nil || n == 0) && r.appJSON != nil {
+		n = r.appJSON.Formation[process].MaxParallel
 	}
-	if r.appJSON != nil && r.appJSON.Formation[process].MaxParallel > 0 {
-		return r.appJSON.Formation[process].MaxParallel
+	if n > 0 {
+		return n
 	}
 	return mostContainers
 }

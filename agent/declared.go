@@ -74,7 +74,7 @@ func (d declared) process(name string, process api.Process) {
 	if process.StopTimeout > 0 {
 		d.properties[processProperty("ps", name, "stop-timeout-seconds")] = strconv.Itoa(process.StopTimeout)
 	}
-	if process.MaxParallel > 0 {
+	if process.MaxParallel != 0 {
 		d.properties[processProperty("ps", name, "max-parallel")] = strconv.Itoa(process.MaxParallel)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/manifest"
 )
 
 func TestParseMemory(t *testing.T) {
@@ -124,5 +125,16 @@ func TestCopyTree(t *testing.T) {
 	}
 	if err := copyTree(filepath.Join(from, "absent"), to, madeByContainers); err != nil {
 		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
+// TestParallel: -1 is a word like another: dokku.hcl's "all at once" is over app.json's number.
+func TestParallel(t *testing.T) {
+	for _, one := range []struct{ declared, appJSON, want int }{{0, 0, mostContainers}, {2, 0, 2}, {0, 3, 3}, {2, 3, 2}, {-1, 3, mostContainers}, {0, -1, mostContainers}, {4, -1, 4}} {
+		d := declaredIn(api.ReleaseDocument{Declared: &api.Declared{Formation: map[string]api.Process{"web": {MaxParallel: one.declared}}}})
+		r := &run{settings: Settings{Properties: d.properties}, appJSON: &manifest.AppJSON{Formation: map[string]manifest.Formation{"web": {MaxParallel: one.appJSON}}}}
+		if got := r.parallel("web"); got != one.want {
+			t.Errorf("dokku.hcl %d, app.json %d: %d at once, want %d", one.declared, one.appJSON, got, one.want)
+		}
 	}
 }
