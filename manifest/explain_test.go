@@ -148,25 +148,35 @@ func TestHostIsNotMixed(t *testing.T) {
 	files := precedenceFiles()
 	const key = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
 	for _, test := range []struct {
-		environment, flag string
-		want              Host
+		environment, flag, variable string
+		want                        Host
 	}{
-		{"", "", Host{"production", "dokku@one.example", key}},
-		{"", "production", Host{"production", "dokku@one.example", key}},
-		{"", "dokku@other.example", Host{"", "dokku@other.example", ""}},
-		{"staging", "", Host{"staging", "dokku@two.example", ""}},
-		{"production", "", Host{"production", "dokku@three.example", key}},
-		{"staging", "production", Host{"", "production", ""}},
+		{"", "", "", Host{"production", "dokku@one.example", key}},
+		{"", "production", "", Host{"production", "dokku@one.example", key}},
+		{"", "dokku@other.example", "", Host{"", "dokku@other.example", ""}},
+		{"staging", "", "", Host{"staging", "dokku@two.example", ""}},
+		{"production", "", "", Host{"production", "dokku@three.example", key}},
+		{"staging", "production", "", Host{"", "production", ""}},
+		{"", "", "dokku@variable.example", Host{"", "dokku@variable.example", ""}},
+		{"", "", "production", Host{"production", "dokku@one.example", key}},
+		{"", "production", "dokku@variable.example", Host{"production", "dokku@one.example", key}},
+		{"", "production", "production", Host{"production", "dokku@one.example", key}},
+		{"", "dokku@other.example", "production", Host{"", "dokku@other.example", ""}},
 	} {
 		o := Options{Environment: test.environment, Getenv: func(string) (string, bool) { return "x", true }}
 		if test.flag != "" {
 			o.Flags = map[string]Given{"host": {"--host", test.flag}}
 		}
+		if test.variable != "" {
+			o.Variables = map[string]Given{"host": {"$DOKKU_HOST", test.variable}}
+		}
 		app, found := Load(project(files), o)
 		if app == nil {
 			t.Fatal(told(found))
 		}
-		same(t, app.Host, test.want)
+		if app.Host != test.want {
+			t.Errorf("%q, --host %q, $DOKKU_HOST %q: %+v, want %+v", test.environment, test.flag, test.variable, app.Host, test.want)
+		}
 	}
 	_, found := Load(project(map[string]string{"dokku.hcl": "host \"a\" { address = \"h\" }\nenvironment \"e\" {\n host \"b\" {}\n}"}), Options{Environment: "e"})
 	same(t, told(found), `dokku.hcl:3:7: host b has no address; write address = "dokku@host" in it`)

@@ -164,16 +164,21 @@ func (l *loader) settleHost() {
 		label = names[0].name
 	}
 	addresses := l.said.candidates["host.address"]
-	other := false
+	nearest := byFile // of those that no file says
+	for _, c := range addresses {
+		nearest = min(nearest, c.rank)
+	}
+	other := nearest <= byVariable
 	for i, c := range addresses {
-		if c.rank > byVariable {
-			continue
-		}
-		if c.value.text == label && label != "" {
+		if c.rank <= byVariable && c.value.text == label && label != "" {
 			addresses[i].void = true // it is the host block's name, and chooses it
-			continue
+			other = other && c.rank != nearest
 		}
-		other = true
+	}
+	for i, c := range addresses {
+		if c.rank <= byVariable && !other {
+			addresses[i].void = true // a variable's address, where a flag has chosen the block
+		}
 	}
 	for _, key := range []string{"host", "host.address", "host.host_key"} {
 		for i, c := range l.said.candidates[key] {
