@@ -97,7 +97,7 @@ func lookup(getenv func(string) (string, bool), name string) (string, error) {
 	if getenv != nil {
 		if value, ok := getenv(name); ok {
 			if !utf8.ValidString(value) {
-				return "", fmt.Errorf("the environment's %s is not UTF-8", show(name))
+				return "", fmt.Errorf("the environment's %s is not UTF-8; look at what the variable holds", show(name))
 			}
 			return value, nil
 		}
@@ -149,7 +149,7 @@ func (b *budget) format() function.Function {
 			}
 			value, err := stdlib.Format(args[0], args[1:]...)
 			if err != nil {
-				return cty.UnknownVal(cty.String), err
+				return cty.UnknownVal(cty.String), errors.New("the arguments do not fit the text; write a verb for each: %s for text, %d for a whole number")
 			}
 			return b.spend(value.AsString())
 		},

@@ -1,11 +1,14 @@
 package manifest
 
 import (
+	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty/function"
 )
 
 // wording is how a mistake that the parser of HCL finds is told here.
@@ -17,6 +20,8 @@ func wordings() map[string]wording {
 	const value = "write one: text in double quotes, a number, true, false, [ … ] or { … }"
 	const quote = "text stands in double quotes, in one line; several lines stand between <<EOT and EOT"
 	const closing = "each { [ ( and \" has its counterpart"
+	const control = "write %{ if CONDITION }…%{ else }…%{ endif }, or %%{ for a plain %{"
+	strange := wording{strangeExpression, writeOut}
 	return map[string]wording{
 		"Attribute redefined":                             {"%s stands twice", "keep one of the two"},
 		"Missing expression":                              {"there is no value", value},
@@ -60,6 +65,25 @@ func wordings() map[string]wording {
 		"Null value as key":                               {"a key is null", "write NAME = value"},
 		"Ambiguous attribute key":                         {"this is no key", "write the key in double quotes"},
 		"Extra characters after expression":               {"there is more after the value", "write one value"},
+		"Unexpected comma after argument":                 {"a comma stands behind the value", "end the line without it"},
+		"Missing argument separator":                      {"there is no comma between two arguments", "write a comma after each"},
+		"Missing closing parenthesis":                     {"a ( is not closed", closing},
+		"Missing function name":                           {"this is no call of a function", "known here: " + strings.Join(functionNames(), ", ")},
+		"Missing open parenthesis":                        {"this is no call of a function", "known here: " + strings.Join(functionNames(), ", ")},
+		"Missing false expression in conditional":         {"there is no : after what ? chooses", "write CONDITION ? VALUE : OTHER"},
+		"Invalid number literal":                          {"this is no number", "write it in double quotes if it is meant as text"},
+		"Invalid expanding argument value":                {"the function is given what it does not take", "it takes text, in double quotes"},
+		"Incorrect key type":                              {"this is no key", "write NAME = value"},
+		"Operation failed":                                {"the two cannot be compared so", "compare text with text"},
+		"Unexpected end of template":                      {"a %{ if } does not end", control},
+		"Unexpected else directive":                       {"the %{ else } belongs to no %{ if }", control},
+		"Unexpected endif directive":                      {"the %{ endif } belongs to no %{ if }", control},
+		"Unexpected endfor directive":                     {"there is no %{ for } in dokku.hcl", control},
+		"Invalid template control keyword":                {"%{ is followed by no word that it knows", control},
+		"Invalid template directive":                      {"%{ is followed by no word that it knows", control},
+		"Invalid 'for' directive":                         strange, "Invalid 'for' expression": strange, "Invalid 'for' condition": strange, "Variable name required": strange,
+		"Attribute name required": strange, "Invalid attribute name": strange, "Index value required": strange, "Unclosed index brackets": strange, "Invalid legacy index syntax": strange,
+		"Missing close bracket on index": strange, "Missing close bracket on splat index": strange, "Invalid nested splat expressions": strange, "Nested splat expression not allowed": strange,
 	}
 }
 
@@ -96,8 +120,7 @@ func (r *hclReader) take(found hcl.Diagnostics) {
 			}
 		}
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok && call.FunctionCallError() != nil {
-			message = call.CalledFunctionName() + ": " + clip(call.FunctionCallError().Error(), 200)
-			message, hint, _ = strings.Cut(message, "; ")
+			message, hint = failedCall(call.CalledFunctionName(), call.FunctionCallError(), d.Expression)
 		}
 		if d.Severity == hcl.DiagError {
 			r.mistake(at, message, hint)
@@ -108,6 +131,22 @@ func (r *hclReader) take(found hcl.Diagnostics) {
 			return // all after it would be read as text and as no text, the wrong way round
 		}
 	}
+}
+
+// failedCall tells why a function failed. What the environment gave it may be secret.
+func failedCall(name string, err error, expr hcl.Expression) (message, hint string) {
+	if call, ok := expr.(*hclsyntax.FunctionCallExpr); ok && slices.ContainsFunc(call.Args, func(arg hclsyntax.Expression) bool { return callsEnv(arg) }) {
+		message, hint = unfit()
+		return name + message, hint
+	}
+	if theirs := (function.ArgError{}); errors.As(err, &theirs) { // the function itself was not called
+		return "the function is given what it does not take", "it takes text, in double quotes"
+	}
+	message, hint, said := strings.Cut(err.Error(), "; ")
+	if !said {
+		hint = "look at what the function is given"
+	}
+	return name + ": " + clip(message, 200), hint
 }
 
 // sentence makes a part of a line of a sentence of the parser's.

@@ -63,8 +63,10 @@ func (r *hclReader) open(n node) opened {
 	case *hclsyntax.ObjectConsExpr:
 		o := opened{kind: isObject}
 		for _, item := range expr.Items {
-			if key, ok := r.scalar("the name", item.KeyExpr); ok {
-				o.inner = append(o.inner, node{key: key, keyAt: item.KeyExpr.Range().Start.Byte, at: item.ValueExpr.Range().Start.Byte, expr: item.ValueExpr})
+			if at := item.KeyExpr.Range().Start.Byte; callsEnv(item.KeyExpr) {
+				r.mistake(r.place(item.KeyExpr.Range()), "a name comes from the environment", "write it out: names are no secrets, and stand in plans")
+			} else if key, ok := r.scalar("the name", item.KeyExpr); ok {
+				o.inner = append(o.inner, node{key: key, keyAt: at, at: item.ValueExpr.Range().Start.Byte, expr: item.ValueExpr})
 			}
 		}
 		return o

@@ -156,7 +156,7 @@ func (r *hclReader) attribute(a *attribute, n node, s scope) {
 	var ok bool
 	if a.kind == aList {
 		f.value.list, ok = r.list(a, n, o)
-		f.shown = strings.Join(f.value.list, ", ")
+		f.shown = a.shown(strings.Join(f.value.list, ", "))
 	} else {
 		f.value, f.shown, ok = r.value(a, n, o)
 	}
@@ -234,7 +234,7 @@ func (r *hclReader) list(a *attribute, n node, o opened) ([]string, bool) {
 		return nil, false
 	}
 	before := r.count[Mistake]
-	list, places, unknown := []string{}, []int{}, false
+	list, places, given, unknown := []string{}, []int{}, []bool{}, false // given: by the environment
 	for _, inner := range o.inner {
 		element := r.open(inner)
 		if element.kind == isBad || element.kind == isUnknown {
@@ -252,14 +252,20 @@ func (r *hclReader) list(a *attribute, n node, o opened) ([]string, bool) {
 			r.mistake(inner.at, a.name+problem, hint)
 		case problem != "":
 			r.mistake(inner.at, a.name+": "+problem, hint)
+		case slices.Contains(list, text) && element.env:
+			r.mistake(inner.at, a.name+" has a value from the environment twice", "keep one of the two")
 		case slices.Contains(list, text):
 			r.mistake(inner.at, a.name+" has "+show(text)+" twice", "keep one of the two")
 		default:
-			list, places = append(list, text), append(places, inner.at)
+			list, places, given = append(list, text), append(places, inner.at), append(given, element.env)
 		}
 	}
 	if a.all != nil && r.count[Mistake] == before {
 		if i, problem, hint := a.all(list); problem != "" {
+			if given[i] {
+				problem, hint = unfit()
+				problem = a.name + problem
+			}
 			r.mistake(places[i], problem, hint)
 		}
 	}

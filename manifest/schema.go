@@ -37,10 +37,19 @@ type attribute struct {
 	keyNever string // what a key does not match
 	folded   bool   // keys of a map that differ only by case are a mistake
 	secrets  string // where names of secrets stand instead of in this map
+	options  bool   // they are docker's, and may set variables
 	required bool
 	example  string // as it would be written
 	usual    string // the default, in words
 	set      func(d *draft, name string, v value)
+}
+
+// shown is a value as Explain shows it.
+func (a *attribute) shown(text string) string {
+	if a.options {
+		return HideValues(text, func(string, string) string { return "…" })
+	}
+	return text
 }
 
 // kind is what a value is.

@@ -104,7 +104,7 @@ func (l *loader) give(given map[string]Given, rank rank) {
 			mistake(strings.TrimPrefix(strings.TrimPrefix(problem, ":"), " "), hint)
 			continue
 		}
-		l.said.add(candidate{rank: rank, source: source, finding: finding{key: key, attribute: a, name: name, value: v, shown: g.Value,
+		l.said.add(candidate{rank: rank, source: source, finding: finding{key: key, attribute: a, name: name, value: v, shown: a.shown(g.Value),
 			secret: a.kind == aMap && looksSecret(name, g.Value)}})
 		if _, said := given["build.builder"]; key == "build.image" && !said { // whoever names an image wants nothing built
 			builder, _ := table.find("build.builder")

@@ -25,7 +25,7 @@ func storageBlock() block {
 
 func dockerOptionsBlock() block {
 	phase := func(name, doc string, check check, field func(*DockerOptions) *[]string) attribute {
-		return attribute{name: name, kind: aList, check: check, pattern: `^--?[a-z]`, usual: "none", example: `["--shm-size 256m"]`, doc: doc,
+		return attribute{name: name, kind: aList, check: check, options: true, pattern: `^--?[a-z]`, usual: "none", example: `["--shm-size 256m"]`, doc: doc,
 			set: func(d *draft, _ string, v value) { *field(&d.app.DockerOptions) = v.list }}
 	}
 	return block{name: "docker_options", doc: "Options in docker's own words, one a text, as docker-options:add takes them.",

@@ -9,6 +9,12 @@ import (
 
 const maxExponent = 256 // of a number, in powers of two
 
+// What is told of loops, indices and the like, whether they parse or not.
+const (
+	strangeExpression = "this kind of expression is not used in dokku.hcl"
+	writeOut          = "write the value out"
+)
+
 // evaluate returns the value of an expression that holds only what dokku.hcl
 // allows: literals, templates, choices and its functions.
 func (r *hclReader) evaluate(expr hclsyntax.Expression) (cty.Value, bool) {
@@ -57,7 +63,7 @@ func forbidden(node hclsyntax.Node) (message, hint string) {
 		name := node.Traversal.RootName()
 		return "there is no variable " + show(name), "text stands in double quotes; a variable of the environment is env(\"" + clip(name, 60) + "\")"
 	}
-	return "this kind of expression is not used in dokku.hcl", "write the value out"
+	return strangeExpression, writeOut
 }
 
 // scalar returns a string, number or bool as the text that an environment carries.
