@@ -73,6 +73,7 @@ func TestRenderGolden(t *testing.T) {
 		{"undeployed", "127.0.0.1", false, "", facts{version: [3]int{1, 22, 1}}, undeployed},
 		{"no-domain", "", false, "", facts{version: [3]int{1, 22, 1}}, noDomain},
 		{"two-ports", "127.0.0.1", false, "", facts{version: [3]int{1, 22, 1}}, site("shop", plain, agent.PortMap{Scheme: "grpc", Host: 9000, Container: 9001}, agent.PortMap{Scheme: "udp", Host: 53, Container: 53})},
+		{"no-http", "", false, "", facts{version: [3]int{1, 22, 1}}, site("shop", agent.PortMap{Scheme: "tcp", Host: 22, Container: 5000}, agent.PortMap{Scheme: "udp", Host: 53, Container: 53})},
 		{"custom", "", false, "", facts{version: [3]int{1, 22, 1}}, custom},
 	} {
 		t.Run(c.name, func(t *testing.T) {
