@@ -222,8 +222,12 @@ func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if o.after.Template != "" { // a template may print config: a plan never shows a value
-		diff = masked(diff, env)
+	if o.before.Template != "" || o.after.Template != "" { // a template may print config: a plan never shows a value, the former ones' either
+		former := r.global
+		if r.current != nil {
+			former = r.current.Settings.Env
+		}
+		diff = masked(diff, env, o.before.Env, former)
 	}
 	return diff, nil
 }
@@ -231,9 +235,20 @@ func (r *run) nginxDiff(ctx context.Context, o outlook) (string, error) {
 // shortestMasked is the length of a value from which on it is worth hiding.
 const shortestMasked = 4
 
-// masked is a text without the values of a config: the longest first, for one may hold another.
-func masked(text string, env map[string]string) string {
-	for _, value := range slices.SortedFunc(maps.Values(env), func(a, b string) int { return len(b) - len(a) }) {
+// masked is a text without the values of configs, whole or line by line: the longest first,
+// for one may hold another.
+func masked(text string, envs ...map[string]string) string {
+	var values []string
+	for _, env := range envs {
+		for value := range maps.Values(env) {
+			values = append(values, value)
+			for line := range strings.Lines(value) {
+				values = append(values, strings.TrimSpace(line))
+			}
+		}
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) })
+	for _, value := range slices.Compact(values) {
 		if len(value) >= shortestMasked {
 			text = strings.ReplaceAll(text, value, "****")
 		}

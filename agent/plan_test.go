@@ -168,6 +168,48 @@ func TestPlanHidesValues(t *testing.T) {
 	}
 }
 
+// quoting is a proxy whose diff has the config's values, as one of a template that prints them.
+type quoting struct {
+	agent.Proxy
+	former string
+	now    *string
+}
+
+func (q quoting) Render(ctx context.Context, site agent.Site) ([]byte, error) {
+	*q.now = site.Env["TOKEN"]
+	return q.Proxy.Render(ctx, site)
+}
+
+func (q quoting) Diff(string, []byte) (string, error) {
+	return "-" + q.former + "\n+" + strings.ReplaceAll(*q.now, "\n", "\n+"), nil
+}
+
+// TestPlanHidesFormerValues: a template may print config, so the diff of nginx's file has the
+// values that were and those that come, also when the template goes.
+func TestPlanHidesFormerValues(t *testing.T) {
+	w := deployed(t)
+	change := deploy(w, 2)
+	change.Document.NginxTemplate, change.Document.Config = "mine", map[string]string{"TOKEN": "canary-1"}
+	w.process(0).run(func(h *agent.Host) {
+		_, err := h.Apply(context.Background(), change)
+		must(t, err)
+	})
+	for _, template := range []string{"mine", ""} {
+		change.Document.NginxTemplate, change.Document.Config = template, map[string]string{"TOKEN": "canary-2\ncanary-3"}
+		var plan api.Plan
+		var err error
+		now := ""
+		w.process(0).run(func(h *agent.Host) {
+			h.Proxy = quoting{Proxy: h.Proxy, former: "canary-1", now: &now}
+			plan, err = h.Plan(context.Background(), app, api.PlanRequest{Document: change.Document})
+		})
+		must(t, err)
+		if plan.Nginx != "-****\n+****\n+****" {
+			t.Errorf("with the template %q the diff is %q", template, plan.Nginx)
+		}
+	}
+}
+
 // TestPlanIsBound: on another state than the planned one nothing is done, be it the app's or
 // what its containers get from the host.
 func TestPlanIsBound(t *testing.T) {

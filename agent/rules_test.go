@@ -399,4 +399,7 @@ func TestMasked(t *testing.T) {
 	if got := masked("x password-word-1 word word-1 abc", env); got != "x **** **** **** abc" {
 		t.Errorf("got %q", got)
 	}
+	if got := masked("+# one line\n+# another\n-# former", map[string]string{"A": "one line\n# another\n"}, map[string]string{"A": "former"}); got != "+# ****\n+****\n-# ****" {
+		t.Errorf("got %q", got)
+	}
 }
