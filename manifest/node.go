@@ -170,6 +170,19 @@ func fromValue(n node) opened {
 	return o
 }
 
+// number is a number as it is written; empty for what is none. 1.20 and 1.2 are the same one.
+func (r *hclReader) number(n node) string {
+	if n.json != nil {
+		if literal, ok := n.json.Value.(hujson.Literal); ok && literal.Kind() == '0' {
+			return string(literal)
+		}
+	}
+	if literal, ok := n.expr.(*hclsyntax.LiteralValueExpr); ok && literal.Val.Type() == cty.Number {
+		return string(literal.SrcRange.SliceBytes([]byte(r.text)))
+	}
+	return ""
+}
+
 // callsEnv says whether the environment decides a value: it may be secret.
 func callsEnv(expr hclsyntax.Expression) bool {
 	found := false

@@ -211,6 +211,9 @@ func (r *hclReader) pair(a *attribute, n node, s scope, keys keySet) int {
 		r.mistake(n.at, n.key+problem, hint)
 		return 0
 	}
+	if written := r.number(n); written != "" && written != text {
+		r.advice(n.at, n.key+" is a number, and "+show(written)+" is "+text, "write it in double quotes if it is meant as it stands")
+	}
 	if a.secrets != "" && !o.env && openSecret(n.key, text) {
 		r.advice(n.keyAt, n.key+" looks like a secret, and the file is read by many", "take it out and name it in "+a.secrets)
 	}

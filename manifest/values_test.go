@@ -245,3 +245,16 @@ func TestLargeFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestNumbers: a number that becomes another text than the written one is told, for 1.20 is no
+// version of anything; it is taken all the same.
+func TestNumbers(t *testing.T) {
+	const hint = "; write it in double quotes if it is meant as it stands"
+	app, found := Load(project(map[string]string{"dokku.hcl": "config {\n  A = 1.20\n  B = 2\n  C = \"1.20\"\n  D = -1\n  E = 1e3\n}\nbuild {\n  args = { GO = 1.10, OK = 1.1 }\n}\n", "Dockerfile": ""}), Options{})
+	same(t, told(found), "advice: dokku.hcl:2:7: A is a number, and 1.20 is 1.2"+hint+"\nadvice: dokku.hcl:6:7: E is a number, and 1e3 is 1000"+hint+"\nadvice: dokku.hcl:9:17: GO is a number, and 1.10 is 1.1"+hint)
+	if app == nil || app.Config["A"] != "1.2" || app.Config["D"] != "-1" {
+		t.Errorf("%+v", app)
+	}
+	_, found = Load(project(map[string]string{"dokku.hcl.json": `{"config": {"A": 1.20, "B": 2, "C": "1.20", "D": true}}`, "Dockerfile": ""}), Options{})
+	same(t, told(found), "advice: dokku.hcl.json:1:18: A is a number, and 1.20 is 1.2"+hint)
+}
