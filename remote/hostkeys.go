@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -99,11 +100,23 @@ func (t *trust) load() (*judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e, ok := errors.AsType[*knownhosts.KeyError](check(t.address, &net.TCPAddr{}, probe)); ok {
-		j.known = e.Want
+	for _, address := range []string{t.address, j.portless()} {
+		if e, ok := errors.AsType[*knownhosts.KeyError](check(address, &net.TCPAddr{}, probe)); ok && len(j.known) == 0 {
+			j.known = e.Want
+		}
 	}
 	j.rounds, err = j.algorithms()
 	return j, err
+}
+
+// portless is the host as known_hosts has it at the usual port. OpenSSH takes a key, or an
+// authority's certificate, that is known there for a host of which nothing is known at its own.
+func (j *judge) portless() string {
+	host, _, err := net.SplitHostPort(j.address)
+	if err != nil {
+		return j.address
+	}
+	return net.JoinHostPort(host, strconv.Itoa(DefaultPort))
 }
 
 // algorithms asks for the kinds of key that can be accepted, so that a host with
@@ -160,6 +173,16 @@ func isAuthority(known knownhosts.KnownKey) (bool, error) {
 	return known.Line <= len(lines) && strings.HasPrefix(strings.TrimSpace(lines[known.Line-1]), "@cert-authority"), nil
 }
 
+// certifiedOnly reports whether all that is known of a host are authorities.
+func (j *judge) certifiedOnly(known []knownhosts.KnownKey) bool {
+	for _, k := range known {
+		if authority, err := isAuthority(k); err != nil || !authority {
+			return false
+		}
+	}
+	return true
+}
+
 // verify is the ssh.HostKeyCallback of one handshake. It is called again when keys
 // are renewed within the connection: then only the same key will do.
 func (j *judge) verify(_ string, _ net.Addr, key ssh.PublicKey) error {
@@ -195,9 +218,15 @@ func (j *judge) decide(key ssh.PublicKey) *api.Error {
 		return nil
 	}
 	unmatched, ok := errors.AsType[*knownhosts.KeyError](err)
+	if (!ok || len(unmatched.Want) == 0) && j.check(j.portless(), &net.TCPAddr{}, key) == nil {
+		return nil
+	}
 	switch {
 	case !ok:
 		return j.refuse("the host's certificate is not accepted: %w", err).WithHint("renew the host's certificate, or its @cert-authority line in %s", j.record)
+	case len(unmatched.Want) > 0 && j.certifiedOnly(unmatched.Want):
+		return j.refuse("the host shows %s without a certificate, and %s:%d wants one of its authority", keyName(key), unmatched.Want[0].Filename, unmatched.Want[0].Line).
+			WithHint("renew the host's certificate (HostCertificate in its sshd_config); else somebody is in between")
 	case len(unmatched.Want) > 0:
 		return j.changed(key, unmatched.Want)
 	case j.acceptNew:
@@ -236,9 +265,13 @@ func (j *judge) changed(key ssh.PublicKey, want []knownhosts.KnownKey) *api.Erro
 
 func (j *judge) unknown(key ssh.PublicKey) *api.Error {
 	fingerprint := ssh.FingerprintSHA256(key)
-	host, port, err := net.SplitHostPort(j.address)
+	host, port, err := net.SplitHostPort(j.host)
 	if err != nil {
-		host, port = j.address, "22"
+		host, port = j.host, "22"
+	}
+	scan := fmt.Sprintf("the output of `ssh-keyscan -p %s %s`", port, host)
+	if !strings.EqualFold(j.host, j.address) { // HostKeyAlias
+		scan += ", with " + knownhosts.Normalize(j.address) + " for the host's name,"
 	}
 	refused := j.refuse("the host key is not known: %s", keyName(key))
 	compare := fmt.Sprintf("compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_%s_key.pub on the host); then ", strings.ToLower(kind(key)))
@@ -253,8 +286,7 @@ func (j *judge) unknown(key ssh.PublicKey) *api.Error {
 	if j.pinnable {
 		pin = fmt.Sprintf("pass --host-key %s, or set DOKKU_SSH_HOST_KEY=%s, or ", fingerprint, fingerprint)
 	}
-	return refused.WithHint("%s%sadd the output of `ssh-keyscan -p %s %s` to %s, or set DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1 to trust new hosts unseen",
-		compare, pin, port, host, record)
+	return refused.WithHint("%s%sadd %s to %s, or set DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1 to trust new hosts unseen", compare, pin, scan, record)
 }
 
 // remember appends the key to known_hosts with the host's name hashed.

@@ -43,7 +43,11 @@ func TestHostKeys(t *testing.T) {
 		{name: "hashed", known: knownhosts.HashHostname(knownhosts.Normalize(server.addr)) + " " + hostKey.line()},
 		{name: "among others", known: "# comment\n\n" + entry("h:22", other) + entry(server.addr, other) + entry(server.addr, hostKey)},
 		{name: "unknown", code: api.Refused, words: []string{hostKey.sum(), "--host-key " + hostKey.sum(), "DOKKU_SSH_HOST_KEY=" + hostKey.sum(), "ssh-keyscan -p " + port, "DOKKU_SSH_ACCEPT_NEW_HOST_KEYS=1"}},
-		{name: "other port is unknown", known: "127.0.0.1 " + hostKey.line(), code: api.Refused, words: []string{"not known"}},
+		{name: "known without its port", known: "127.0.0.1 " + hostKey.line()},
+		{name: "known by its second key, without its port", known: "127.0.0.* " + rsaKey.line()},
+		{name: "other key without its port", known: "127.0.0.1 " + other.line(), code: api.Refused, words: []string{"not known"}},
+		{name: "changed at its port", known: entry(server.addr, other) + "127.0.0.1 " + hostKey.line(), code: api.Refused, words: []string{"changed"}},
+		{name: "other port is unknown", known: "[127.0.0.1]:1 " + hostKey.line(), code: api.Refused, words: []string{"not known"}},
 		{name: "changed", known: "#\n" + entry(server.addr, other), code: api.Refused, words: []string{"changed", hostKey.sum(), other.sum(), "known_hosts:2"}},
 		{name: "changed, accept new", known: entry(server.addr, other), isNew: true, code: api.Refused, words: []string{"changed"}},
 		{name: "known kind is gone", addr: onlyRSA.addr, known: entry(onlyRSA.addr, hostKey), isNew: true, code: api.Refused, words: []string{"changed", rsaKey.sum(), hostKey.sum()}},
@@ -159,12 +163,16 @@ func TestHostCertificates(t *testing.T) {
 		{"good", certified(authority, time.Hour), nil},
 		{"expired", certified(authority, -time.Hour), []string{"expired"}},
 		{"of a stranger", certified(stranger, time.Hour), []string{"certificate"}},
-		{"plain key", hostKey.signer, []string{"changed"}},
+		{"plain key", hostKey.signer, []string{"without a certificate", "HostCertificate"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := startServer(t, []ssh.Signer{c.key}, user.public)
 			dir := newHome(t)
-			dir.write(t, "known_hosts", fmt.Sprintf("@cert-authority %s %s\n", knownhosts.Normalize(server.addr), authority.line()))
+			hosts := knownhosts.Normalize(server.addr)
+			if c.name == "good" { // the usual line names no port
+				hosts = "*.0.0.1"
+			}
+			dir.write(t, "known_hosts", fmt.Sprintf("@cert-authority %s %s\n", hosts, authority.line()))
 			o := dir.options(server.addr)
 			o.Key = redact.Secret(user.text(t, ""))
 			conn, err := Dial(context.Background(), o)

@@ -1,113 +1,21 @@
 package remote
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/kevinburke/ssh_config"
-
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// sshConfig is what the user's and the system's ssh_config say, the user's first.
-type sshConfig struct {
-	home    string
-	files   []configFile
-	ignored []string // FILE:LINE of Match blocks that only OpenSSH can evaluate
-}
-
-type configFile struct {
-	path   string
-	parsed *ssh_config.Config
-}
-
-// readConfig reads the files that exist; one that cannot be parsed is an error
-// that names it.
-func readConfig(home, only string) (*sshConfig, error) {
-	paths := []string{filepath.Join(home, ".ssh", "config"), "/etc/ssh/ssh_config"}
-	if only != "" {
-		paths = []string{only}
-	}
-	c := &sshConfig{home: home}
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) && only == "" {
-			continue
-		}
-		if err != nil {
-			return nil, api.Errorf(api.Configuration, "read the ssh configuration", "%w", err)
-		}
-		text, ignored := withoutMatch(text)
-		for _, line := range ignored {
-			c.ignored = append(c.ignored, fmt.Sprintf("%s:%d", path, line))
-		}
-		parsed, err := decode(text)
-		if err != nil {
-			return nil, api.Errorf(api.Configuration, "read the ssh configuration", "%s: %w", path, err).
-				WithHint("`ssh -G HOST` says whether OpenSSH can read the file")
-		}
-		c.files = append(c.files, configFile{path, parsed})
-	}
-	return c, nil
-}
-
-// decode turns the parser's panics on malformed text into errors, and refuses
-// keywords without a value, which it lets pass.
-func decode(text []byte) (parsed *ssh_config.Config, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("malformed: %v", r)
-		}
-	}()
-	if parsed, err = ssh_config.DecodeBytes(text); err != nil {
-		return nil, err
-	}
-	for _, host := range parsed.Hosts {
-		for _, node := range host.Nodes {
-			if pair, ok := node.(*ssh_config.KV); ok && pair.Value == "" {
-				return nil, fmt.Errorf("line %d: %s has no value", pair.Pos().Line, pair.Key)
-			}
-		}
-	}
-	return parsed, nil
-}
-
-// withoutMatch rewrites the Match blocks that say no more than a Host block (host
-// is compared with the alias), and makes the others apply to no host. It returns
-// the line numbers of those.
-func withoutMatch(text []byte) ([]byte, []int) {
-	var ignored []int
-	lines := bytes.Split(text, []byte("\n"))
-	for i, line := range lines {
-		words := strings.Fields(strings.Replace(string(line), "=", " ", 1))
-		if len(words) == 0 || !strings.EqualFold(words[0], "match") {
-			continue
-		}
-		switch kind := strings.ToLower(strings.Join(words[1:min(2, len(words))], "")); {
-		case kind == "all" && len(words) == 2:
-			lines[i] = []byte("Host *")
-		case (kind == "originalhost" || kind == "host") && len(words) == 3:
-			lines[i] = []byte("Host " + strings.ReplaceAll(unquote(words[2]), ",", " "))
-		default:
-			lines[i] = []byte("Host !*")
-			ignored = append(ignored, i+1)
-		}
-	}
-	return bytes.Join(lines, []byte("\n")), ignored
-}
-
 // get returns the first value of a keyword for an alias, and the file that has it.
 func (c *sshConfig) get(alias, keyword string) (value, file string) {
-	for _, f := range c.files {
-		if value, err := f.parsed.Get(alias, keyword); err == nil && value != "" {
-			return unquote(value), f.path
+	for _, said := range c.said(alias, keyword) {
+		if said.value != "" {
+			return unquote(said.value), said.file
 		}
 	}
 	return "", ""
@@ -116,14 +24,8 @@ func (c *sshConfig) get(alias, keyword string) (value, file string) {
 // all returns every value of a keyword that may stand several times.
 func (c *sshConfig) all(alias, keyword string) []string {
 	var values []string
-	for _, f := range c.files {
-		found, err := f.parsed.GetAll(alias, keyword)
-		if err != nil {
-			continue // only a node of a kind that the parser itself never makes
-		}
-		for _, value := range found {
-			values = append(values, unquote(value))
-		}
+	for _, said := range c.said(alias, keyword) {
+		values = append(values, unquote(said.value))
 	}
 	return values
 }
@@ -212,13 +114,9 @@ func (c *sshConfig) paths(s *settings, localUser string) error {
 		}
 		s.identityFiles = append(s.identityFiles, full)
 	}
-	for _, f := range c.files {
-		value, err := f.parsed.Get(s.alias, "UserKnownHostsFile")
-		if err != nil || value == "" {
-			continue
-		}
+	if files := c.said(s.alias, "UserKnownHostsFile"); len(files) > 0 { // each may be quoted by itself
 		s.knownHosts = []string{}
-		for _, path := range splitQuoted(value) {
+		for _, path := range splitQuoted(files[0].value) {
 			if strings.EqualFold(path, "none") {
 				continue
 			}
@@ -228,7 +126,6 @@ func (c *sshConfig) paths(s *settings, localUser string) error {
 			}
 			s.knownHosts = append(s.knownHosts, full)
 		}
-		break
 	}
 	socket, _ := c.get(s.alias, "IdentityAgent")
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/user"
 	"strings"
 	"testing"
@@ -77,26 +78,62 @@ Host *
 	}
 }
 
+// Include as OpenSSH reads it: ~ and folders, in blocks that apply or do not, of files that
+// have Match blocks, as Fedora's own configuration does.
+func TestIncludes(t *testing.T) {
+	dir := newHome(t)
+	for _, folder := range []string{"conf.d/a folder", "more"} {
+		if err := os.MkdirAll(dir.path(".ssh", folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir.write(t, "conf.d/1.conf", "Match final all\n  Include none\n  Port 1\nHost a b\n  Port 11\n")
+	dir.write(t, "conf.d/2.conf", "Host a\n  Port 12\n  User second\nMatch host c\n  Port 13\n")
+	dir.write(t, "more/c=1", "Port 14\nHost d\n  Port 15\n")
+	dir.write(t, "config", `
+include=~/.ssh/conf.d/* missing/* # all of them
+Host d e
+  Include "more/c=1"
+Match exec true
+  Include [
+Host *
+  Include ~/.ssh/more/none
+  Port 16
+`)
+	config, err := readConfig(string(dir), dir.path(".ssh", "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.ignored) != 2 || !strings.HasSuffix(config.ignored[0], "config:5") || !strings.HasSuffix(config.ignored[1], "1.conf:1") {
+		t.Errorf("ignored: %q", config.ignored)
+	}
+	for alias, want := range map[string]Target{"a": {"second", "a", 11}, "b": {"", "b", 11}, "c": {"", "c", 13}, "d": {"", "d", 14}, "e": {"", "e", 14}, "f": {"", "f", 16}} {
+		got, err := config.of(Target{Host: alias}, "local")
+		if err != nil || got.target != want {
+			t.Errorf("%s: %v, %v, want %v", alias, got.target, err, want)
+		}
+	}
+}
+
 func TestConfigRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		config string
 		words  []string
 	}{
-		"proxy command":  {"Host h\n ProxyCommand nc %h %p\n", []string{"config", "ProxyCommand", "ProxyJump"}},
-		"malformed":      {"Host h\n HostName\n", []string{"config", "line 2", "HostName"}},
-		"include loop":   {"Include %s\n", []string{"config"}},
-		"bad port":       {"Port 99999\n", []string{"config", "99999"}},
-		"bad timeout":    {"ConnectTimeout soon\n", []string{"config", "soon"}},
-		"bad host name":  {"HostName -oProxyCommand=x\n", []string{"config", "-oProxyCommand=x"}},
-		"unknown token":  {"IdentityFile ~/%C\n", []string{"%C"}},
-		"jump circle":    {"Host h\n ProxyJump i\nHost i\n ProxyJump h\n", []string{"circles"}},
-		"bad jump":       {"ProxyJump -x\n", []string{"-x"}},
-		"match included": {"Include %s.match\n", []string{"Match"}},
+		"proxy command": {"Host h\n ProxyCommand nc %h %p\n", []string{"config", "ProxyCommand", "ProxyJump"}},
+		"malformed":     {"Host h\n HostName\n", []string{"config", "line 2", "HostName"}},
+		"include loop":  {"Include %s\n", []string{"config"}},
+		"bad port":      {"Port 99999\n", []string{"config", "99999"}},
+		"bad timeout":   {"ConnectTimeout soon\n", []string{"config", "soon"}},
+		"bad host name": {"HostName -oProxyCommand=x\n", []string{"config", "-oProxyCommand=x"}},
+		"unknown token": {"IdentityFile ~/%C\n", []string{"%C"}},
+		"jump circle":   {"Host h\n ProxyJump i\nHost i\n ProxyJump h\n", []string{"circles"}},
+		"bad jump":      {"ProxyJump -x\n", []string{"-x"}},
+		"bad include":   {"Include [\n", []string{"config", "["}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := newHome(t)
 			path := dir.path(".ssh", "config")
-			dir.write(t, "config.match", "Match exec true\n")
 			text := c.config
 			if strings.Contains(text, "%s") {
 				text = fmt.Sprintf(text, path)
@@ -177,9 +214,11 @@ Host inner
 	if strings.Contains(api.AsError(err).Hint, "--host-key") {
 		t.Error("the hint offers to pin a jump host")
 	}
+	dir.write(t, "known_hosts", known)
+	_, err = Dial(context.Background(), dir.options("prod"))
+	refused(t, err, api.Refused, "not known", "ssh-keyscan -p "+port(target)+" 127.0.0.1", "with prod-alias")
 	o := dir.options("prod")
 	o.HostKey = goal.sum()
-	dir.write(t, "known_hosts", known)
 	dial(t, o)
 
 	// A jump host that does not forward is named.
