@@ -89,7 +89,7 @@ func (c *sshConfig) read(path, folder string, depth int) (configFile, error) {
 		for _, pattern := range patterns {
 			found, err := filepath.Glob(c.place(pattern, folder))
 			if err != nil {
-				return refuse(fmt.Errorf("Include %s: %w", pattern, err))
+				return refuse(fmt.Errorf("include %s: %w", pattern, err))
 			}
 			for _, name := range found { // none is no mistake
 				if info, err := os.Stat(name); err == nil && info.IsDir() {
