@@ -99,6 +99,13 @@ func TestLocked(t *testing.T) {
 	if err != nil || now.Unfinished != "request-held" || now.Last == nil || now.Last.Request != "request-held" || now.Last.Verdict != nil {
 		t.Errorf("who was refused hides the deploy that runs: %q, %+v, %v", now.Unfinished, now.Last, err)
 	}
+	var plan api.Plan
+	w.process(0).run(func(h *agent.Host) {
+		plan, err = h.Plan(context.Background(), app, api.PlanRequest{Document: document(w, 1)})
+	})
+	if err != nil || plan.Busy != "request-held" {
+		t.Errorf("a plan of what is about to be replaced: busy %q, %v", plan.Busy, err)
+	}
 	short := by(deploy(w, 3), "bob", "request-short")
 	short.LockWait = 300 * time.Millisecond
 	if got := <-begin(w, short, nil); api.Exit(got.Error) != 75 || got.took < short.LockWait {

@@ -19,7 +19,12 @@ import (
 func (h *Host) Plan(ctx context.Context, app string, request api.PlanRequest) (api.Plan, error) {
 	plan := api.Plan{App: app}
 	r := &run{Host: h, change: Change{App: app, Kind: Deploy, Signed: request.Signed}, document: request.Document, planning: true}
-	var err error
+	var before api.AppState
+	err := h.attempts(app, &before) // first: who ends while this looks has changed what it sees
+	if err != nil {
+		return plan, err
+	}
+	plan.Busy = before.Unfinished
 	if plan.State, err = h.StateHash(ctx, app); err != nil {
 		return plan, err
 	}

@@ -26,6 +26,9 @@ type Plan struct {
 	Environment string `json:"environment,omitempty"`
 	// State is the hash of the state that was looked at (DESIGN 6).
 	State string `json:"state"`
+	// Busy is a request that changes the app now, or waits to: the app is not going to stay
+	// what was looked at.
+	Busy string `json:"busy,omitempty"`
 	// Document is the release document's fingerprint, made with a key of the host's
 	// own: two equal ones ask for the same thing, and nothing can be guessed from one.
 	Document string        `json:"document"`

@@ -162,7 +162,7 @@ func (p *Prepared) Apply(ctx context.Context) (api.Verdict, error) {
 		}
 	}
 	p.options.Report(api.Event{Type: api.EventPlan, Time: time.Now(), Plan: &p.Plan})
-	if p.Plan.Empty() {
+	if p.Plan.Empty() && p.Plan.Busy == "" { // else the host says what it is when that one is over
 		verdict := api.Verdict{OK: true, Release: p.Plan.Current, Built: p.image.ID, Run: p.image.ID, URLs: p.Plan.URLs}
 		p.options.Report(api.Event{Type: api.EventVerdict, Time: time.Now(), Verdict: &verdict})
 		return verdict, nil

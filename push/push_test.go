@@ -116,6 +116,19 @@ func TestPushUnchanged(t *testing.T) {
 	}
 }
 
+// TestPushUnchangedWhileAnotherDeploys: what runs is about to be replaced, so the release is
+// asked for all the same, and the host says who is at it.
+func TestPushUnchangedWhileAnotherDeploys(t *testing.T) {
+	agent := newAgent(t)
+	agent.plan.Changes, agent.plan.Start, agent.plan.Busy = nil, nil, "request-of-another"
+	agent.answers = []answer{{events: []api.Event{live().events[0], verdict(api.Verdict{Error: &api.Error{Code: api.Locked, Message: "another deploys"}})}}}
+	o, _, _ := agent.shop(t, nil)
+	verdict, err := Push(t.Context(), o)
+	if err != nil || api.Exit(verdict.Error) != 75 || len(agent.ids) != 1 {
+		t.Errorf("verdict %+v, %v; ids %q", verdict, err, agent.ids)
+	}
+}
+
 // TestPushIsAskedForLayers: what the engine wants is sent once more, under a new request;
 // a verdict that only asks for layers is no outcome, and nobody hears it.
 func TestPushIsAskedForLayers(t *testing.T) {
