@@ -43,11 +43,11 @@ func appsList(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	if len(apps) == 0 {
-		return api.Errorf(api.Unclassified, "", "You haven't deployed any applications yet")
-	}
 	if !call.Quiet {
 		fmt.Fprintln(call.Out, "=====> My Apps")
+	}
+	if len(apps) == 0 { // which is no failure
+		call.warn("You haven't deployed any applications yet")
 	}
 	for _, app := range apps {
 		fmt.Fprintln(call.Out, app)

@@ -86,6 +86,11 @@ func (c *Call) say(format string, args ...any) {
 	fmt.Fprintf(c.Out, "-----> "+format+"\n", args...)
 }
 
+// warn prints what is no failure.
+func (c *Call) warn(format string, args ...any) {
+	fmt.Fprintf(c.Err, " !     "+format+"\n", args...)
+}
+
 // apply starts a change's deploy process and shows what it says, until its verdict.
 // Inside a trigger of a deploy of the same app nothing is started: that deploy has
 // the settings already, or another one follows it (DESIGN 6, Nested calls).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,23 +28,19 @@ func logsCommands() []Command {
 func logs(ctx context.Context, call *Call) error {
 	options := agent.LogOptions{Follow: call.flag("-t", "--tail"), Tail: 100, Timestamps: true}
 	plain := call.flag("-q", "--quiet")
-	process := ""
-	for n := 0; n < len(call.Args); n++ {
-		word := call.Args[n]
-		if (word == "-n" || word == "--num" || word == "-p" || word == "--ps") && n+1 < len(call.Args) {
-			value := call.Args[n+1]
-			call.Args = append(call.Args[:n:n], call.Args[n+2:]...)
-			n--
-			if word == "-p" || word == "--ps" {
-				process = value
-				continue
-			}
-			lines, err := strconv.Atoi(value)
-			if err != nil || lines < 1 {
-				return api.Errorf(api.Usage, "", "-n wants a number of lines, not %q", value)
-			}
-			options.Tail = lines
-		}
+	process, _, err := call.option("-p", "--ps")
+	if err != nil {
+		return err
+	}
+	if lines, given, err := call.option("-n", "--num"); err != nil {
+		return err
+	} else if n, wrong := strconv.Atoi(lines); given && (wrong != nil || n < 1) {
+		return api.Errorf(api.Usage, "", "-n wants a number of lines, not %q", lines)
+	} else if given {
+		options.Tail = n
+	}
+	if n := slices.IndexFunc(call.Args, func(word string) bool { return strings.HasPrefix(word, "-") }); n >= 0 {
+		return api.Errorf(api.Usage, "", "unknown flag %s", call.Args[n])
 	}
 	app, err := call.app(ctx)
 	if err != nil {
@@ -61,11 +58,14 @@ func logs(ctx context.Context, call *Call) error {
 		lock sync.Mutex
 		last error
 	)
-	for _, c := range state.Containers {
-		label := fmt.Sprintf("%s.%d", c.Process, c.Index)
-		if process != "" && process != c.Process && process != label {
-			continue
-		}
+	shown := slices.DeleteFunc(state.Containers, func(c api.Container) bool {
+		return process != "" && process != c.Process && process != labelOf(c)
+	})
+	if len(shown) == 0 {
+		return api.Errorf(api.Precondition, "", "App %s has no container of the process %s", app, process)
+	}
+	for _, c := range shown {
+		label := labelOf(c)
 		wait.Go(func() {
 			if err := call.tail(ctx, c.ID, label, options, plain, &lock); err != nil {
 				lock.Lock()
@@ -77,6 +77,9 @@ func logs(ctx context.Context, call *Call) error {
 	wait.Wait()
 	return last
 }
+
+// labelOf is what people call a container: web.1.
+func labelOf(c api.Container) string { return fmt.Sprintf("%s.%d", c.Process, c.Index) }
 
 // tail copies one container's lines, each under its process, as
 // "2026-11-21T07:00:00Z app[web.1]: text".

@@ -56,23 +56,72 @@ func ReleaseAndDeploy(ctx context.Context, call *Call) error {
 	return redeploy(ctx, call, agent.Rebuild, "Releasing %s")
 }
 
+// psStart starts what does not run; of what runs only the site is brought up to date.
 func psStart(ctx context.Context, call *Call) error {
-	return redeploy(ctx, call, agent.Start, "Starting %s", "pre-start")
+	return call.each(ctx, func(app string) error {
+		if deployed, err := call.deployed(app); err != nil || !deployed {
+			return err
+		}
+		if err := call.trigger(ctx, "pre-start", app); err != nil {
+			return err
+		}
+		settings, err := call.Host.Settings.Read(app)
+		if err != nil {
+			return err
+		}
+		running, wanted, err := call.running(ctx, app, settings)
+		if err != nil {
+			return err
+		}
+		if running > 0 && running >= wanted && settings.Properties["ps/restore"] != "false" {
+			call.warn("App %s already running", app)
+			return call.Host.Serve(ctx, app, call.By)
+		}
+		call.say("Starting %s", app)
+		return call.apply(ctx, agent.Change{App: app, Kind: agent.Start})
+	})
+}
+
+// deployed tells whether an app ever was. Dokku says so of one that was not, and has done
+// what it was asked to.
+func (c *Call) deployed(app string) (bool, error) {
+	current, err := c.Host.Ledger.Current(app)
+	if err == nil && current == 0 {
+		c.warn("App %s has not been deployed", app)
+	}
+	return current != 0, err
+}
+
+// running counts an app's containers: those that run, and those that should.
+func (c *Call) running(ctx context.Context, app string, settings agent.Settings) (running, wanted int, err error) {
+	containers, err := c.Host.AppContainers(ctx, app, "")
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, container := range containers {
+		if container.Running {
+			running++
+		}
+	}
+	for _, n := range settings.Scale {
+		wanted += n
+	}
+	return running, wanted, nil
 }
 
 // redeploy asks for a change of an app or, with --all, of every app that the caller may
-// see; --parallel is taken and changes nothing. Some triggers come before it.
-func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string, before ...string) error {
+// see; --parallel is taken and changes nothing.
+func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) error {
 	return call.each(ctx, func(app string) error {
 		change := agent.Change{App: app, Kind: kind}
+		if kind == agent.Restart {
+			if deployed, err := call.deployed(app); err != nil || !deployed {
+				return err
+			}
+		}
 		if len(call.Args) > 0 && kind == agent.Restart {
 			if change.Process = call.Args[0]; manifest.ProcessName(change.Process) != nil {
 				return api.Errorf(api.Usage, "", "%q is no process type", change.Process)
-			}
-		}
-		for _, trigger := range before {
-			if err := call.trigger(ctx, trigger, app); err != nil {
-				return err
 			}
 		}
 		call.say(said, app)
@@ -84,8 +133,12 @@ func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string, bef
 // deployed. One that fails does not keep the others from it.
 func (c *Call) each(ctx context.Context, do func(app string) error) error {
 	all := c.flag("--all")
-	if _, _, err := c.option("--parallel"); err != nil {
+	parallel, given, err := c.option("--parallel")
+	if err != nil {
 		return err
+	}
+	if _, err := strconv.Atoi(parallel); given && err != nil {
+		return api.Errorf(api.Usage, "", "--parallel wants a number, not %q", parallel)
 	}
 	if !all {
 		app, err := c.app(ctx)
@@ -113,6 +166,9 @@ func (c *Call) each(ctx context.Context, do func(app string) error) error {
 
 func psStop(ctx context.Context, call *Call) error {
 	return call.each(ctx, func(app string) error {
+		if deployed, err := call.deployed(app); err != nil || !deployed {
+			return err
+		}
 		call.say("Stopping %s", app)
 		return call.Host.Stop(ctx, app, call.By)
 	})

@@ -128,7 +128,7 @@ func psRestore(ctx context.Context, call *Call) error {
 // warned says what went wrong and keeps nothing from going on.
 func (c *Call) warned(err error) {
 	if err != nil {
-		fmt.Fprintf(c.Err, " !     %v\n", err)
+		c.warn("%v", err)
 	}
 }
 
@@ -141,21 +141,9 @@ func (c *Call) restore(ctx context.Context, app string) error {
 	if err != nil || current == 0 || settings.Properties["ps/restore"] == "false" {
 		return err
 	}
-	containers, err := c.Host.AppContainers(ctx, app, "")
-	if err != nil {
+	running, wanted, err := c.running(ctx, app, settings)
+	if err != nil || running >= wanted {
 		return err
-	}
-	running, wanted := 0, 0
-	for _, container := range containers {
-		if container.Running {
-			running++
-		}
-	}
-	for _, n := range settings.Scale {
-		wanted += n
-	}
-	if running >= wanted {
-		return nil
 	}
 	c.say("Restoring app %s", app)
 	c.warned(c.trigger(ctx, "scheduler-pre-restore", "docker-local", app))

@@ -119,7 +119,7 @@ func TestAuthApp(t *testing.T) {
 		refuses(t, h, 20, "App "+hidden+" does not exist", "--app", hidden, word)
 	}
 	refuses(t, h, 1, "Access denied", "apps:create", "hidden-and-new")
-	refuses(t, h, 1, "You haven't deployed any applications yet", "apps:list")
+	prints(t, h, "=====> My Apps\n", "apps:list")
 	same(t, "refused requests changed the host", before, state(t, h))
 	answers(t, h, hidden, "/", "Hello")
 	pushed(t, h.Push(t, dir, "--app", open))

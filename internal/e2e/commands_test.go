@@ -142,7 +142,7 @@ func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\'
 func TestCommandsApps(t *testing.T) {
 	t.Parallel()
 	h := testkit.Serve(t, testkit.ServeOptions{})
-	refuses(t, h, 1, "You haven't deployed any applications yet", "apps:list")
+	prints(t, h, "=====> My Apps\n", "apps:list")
 	app, other := h.App(t, "apps"), h.App(t, "zother")
 	prints(t, h, "-----> Creating "+app+"...\n", "apps:create", app)
 	prints(t, h, "-----> Creating "+other+"...\n", "--app", other, "apps:create")
