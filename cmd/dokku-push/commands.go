@@ -56,10 +56,14 @@ func (c *client) status(ctx context.Context) error {
 		return json.NewEncoder(c.out).Encode(state)
 	}
 	if !state.Exists {
-		return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no app %s on this host", app)}
+		return noApp(app)
 	}
 	c.printStatus(state)
 	return nil
+}
+
+func noApp(app string) error {
+	return &api.Error{Code: api.NotFound, Message: fmt.Sprintf("there is no app %s on this host", app)}
 }
 
 // printStatus tells people of an app.
@@ -115,6 +119,9 @@ func (c *client) releases(ctx context.Context) error {
 	}
 	if c.logFormat == "json" {
 		return json.NewEncoder(c.out).Encode(state.Releases)
+	}
+	if !state.Exists {
+		return noApp(app)
 	}
 	return c.printReleases(state)
 }

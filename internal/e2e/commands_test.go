@@ -144,6 +144,11 @@ func TestCommandsApps(t *testing.T) {
 	h := testkit.Serve(t, testkit.ServeOptions{})
 	prints(t, h, "=====> My Apps\n", "apps:list")
 	app, other := h.App(t, "apps"), h.App(t, "zother")
+	for _, word := range []string{"status", "releases"} {
+		if r := h.Push(t, t.TempDir(), word, "--app", app); r.Exit != 22 || r.Stdout != "" || !strings.Contains(r.Stderr, "there is no app "+app+" on this host") {
+			t.Errorf("%s of no app: %+v", word, r)
+		}
+	}
 	prints(t, h, "-----> Creating "+app+"...\n", "apps:create", app)
 	prints(t, h, "-----> Creating "+other+"...\n", "--app", other, "apps:create")
 	refuses(t, h, 1, "Name is already taken", "apps:create", app)
