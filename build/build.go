@@ -6,6 +6,7 @@ package build
 import (
 	"context"
 	"maps"
+	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -20,6 +21,9 @@ type Request struct {
 	Name     string // the app's name
 	Revision string // commit id, empty when there is none
 	OS, Arch string // what the host runs, in Go's words
+	// Unseen are files that are no part of the app, by their path in Dir with slashes: a plan
+	// that is kept there, or what the build itself is told to write.
+	Unseen []string
 	// Labels are for the image, beside those that every builder puts on it.
 	Labels map[string]string
 	// Frontend is further attributes for BuildKit's Dockerfile frontend, in its own words;
@@ -27,6 +31,19 @@ type Request struct {
 	Frontend map[string]string
 	// Output receives what the build prints, a line at a time. Never nil.
 	Output func(line string)
+}
+
+// UnseenIn are the unseen files of a folder, by their path in it with slashes. folder is
+// absolute.
+func (r Request) UnseenIn(folder string) []string {
+	var names []string
+	for _, name := range r.Unseen {
+		name, err := filepath.Rel(folder, filepath.Join(r.Dir, filepath.FromSlash(name)))
+		if err == nil && name != "." && filepath.IsLocal(name) {
+			names = append(names, filepath.ToSlash(name))
+		}
+	}
+	return names
 }
 
 // Image is a built image: its config and its layers.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
 )
@@ -117,6 +119,22 @@ func TestTarget(t *testing.T) {
 			if api.Exit(err) != 64 || !strings.Contains(api.AsError(err).Hint, word) {
 				t.Errorf("no host: %v, and the hint does not name %s", err, word)
 			}
+		}
+	}
+}
+
+// TestUnseen: what dokku-push reads or writes in the project's folder is not in its image.
+func TestUnseen(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	link := filepath.Join(elsewhere, "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	o := Options{Plan: "plan.json", Own: []string{"", "./out/../result.json", filepath.Join(link, "events.json"), filepath.Join(elsewhere, "other.json"), "../above.json", "."}}
+	for _, project := range []string{dir, link} {
+		if diff := cmp.Diff([]string{"plan.json", "result.json", "events.json"}, o.unseen(project)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", project, diff)
 		}
 	}
 }

@@ -37,8 +37,11 @@ type Options struct {
 	// NewestWins stops an older deploy of the app by the same key.
 	NewestWins bool
 	Plan       string // file of the plan that alone is to be carried out
-	Signing    Signing
-	Remote     remote.Options // how to connect; Target is filled in here
+	// Own are files that dokku-push itself writes: in the project's folder, no build sees
+	// them, nor Plan.
+	Own     []string
+	Signing Signing
+	Remote  remote.Options // how to connect; Target is filled in here
 	// PluginPaths are folders of plugins whose triggers run around the build, beside the
 	// project's own, which NoProjectPlugins leaves alone.
 	PluginPaths      []string
@@ -241,7 +244,7 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 	var image *build.Image
 	err = o.step("build", "Build "+project.Name+" with "+name+" ("+why+")", func() (string, error) {
 		request := build.Request{Dir: project.room.Dir(), App: project.App, Name: project.built,
-			Revision: project.Source.Revision, Labels: labelsOf(project.Source), OS: system, Arch: arch,
+			Revision: project.Source.Revision, Labels: labelsOf(project.Source), OS: system, Arch: arch, Unseen: o.unseen(project.Dir),
 			Output: func(line string) { o.Report(output("build", line)) }}
 		if date := sourceDate(project.Dir, project.Source, o.Getenv); date != "" && name == "dockerfile" {
 			request.Frontend = map[string]string{"build-arg:SOURCE_DATE_EPOCH": date}
@@ -257,6 +260,27 @@ func Build(ctx context.Context, o Options, project *Project, system, arch string
 		return image.ID, project.room.After(ctx, name)
 	})
 	return image, err
+}
+
+// unseen are the files of a project's folder that are dokku-push's own. With them in an
+// image, a plan that is kept beside the Dockerfile would never be that of the tree it is in.
+func (o Options) unseen(dir string) (names []string) {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	for _, file := range append([]string{o.Plan}, o.Own...) {
+		path, err := filepath.Abs(file)
+		if file == "" || err != nil {
+			continue
+		}
+		if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+			path = filepath.Join(folder, filepath.Base(path))
+		}
+		if name, err := filepath.Rel(dir, path); err == nil && name != "." && filepath.IsLocal(name) {
+			names = append(names, filepath.ToSlash(name))
+		}
+	}
+	return names
 }
 
 // onePlatform refuses a host that image { platforms } does not name. Of several platforms

@@ -117,20 +117,23 @@ func TestDirAndContext(t *testing.T) {
 	b := newBench(t, map[string]string{
 		"apps/web/Dockerfile": "FROM " + base + "\nCOPY apps/web/own.txt lib/shared.txt /\nCOPY . /all\n", "apps/web/own.txt": "own", "lib/shared.txt": "shared",
 		"Dockerfile":    "FROM " + base + "\nRUN exit 1\n",
-		".dockerignore": "**\n!apps/web/*.txt\n!lib\nlib/*.tmp\n", "lib/x.tmp": "no", "apps/other/y.txt": "no",
+		".dockerignore": "**\n!apps/web/*.txt\n!lib\nlib/*.tmp\n", "lib/x.tmp": "no", "apps/other/y.txt": "no", "lib/plan.json": "no", "lib/deep/plan.json": "yes",
 	})
-	b.request.App.Build.Dir = "apps/web"
+	b.request.App.Build.Dir, b.request.Unseen = "apps/web", []string{"lib/plan.json"}
 	image := b.build()
 	for path, want := range map[string]bool{
-		"own.txt": true, "shared.txt": true, "all/lib/x.tmp": false, "all/apps/other/y.txt": false, "all/apps/web/own.txt": true, "all/apps/web/Dockerfile": false,
+		"own.txt": true, "shared.txt": true, "all/lib/x.tmp": false, "all/lib/plan.json": false, "all/lib/deep/plan.json": true, "all/apps/other/y.txt": false, "all/apps/web/own.txt": true, "all/apps/web/Dockerfile": false,
 	} {
 		if _, ok := file(t, image, path); ok != want {
 			t.Errorf("%s in the image: %v, want %v", path, ok, want)
 		}
 	}
-	b.write("apps/web/Dockerfile", "FROM "+base+"\nCOPY shared.txt /\n")
+	b.write("apps/web/Dockerfile", "FROM "+base+"\nCOPY . /\n")
 	b.request.App.Build.Context = "lib"
 	image = b.build()
+	if _, ok := file(t, image, "plan.json"); ok {
+		t.Error("the plan is in the image of the folder that it is in")
+	}
 	if text, _ := file(t, image, "shared.txt"); text != "shared" {
 		t.Errorf("shared.txt is %q", text)
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/config"
@@ -14,6 +16,7 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/tonistiigi/fsutil"
+	"github.com/tonistiigi/fsutil/types"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/build"
@@ -46,6 +49,16 @@ func (e *engine) solve(ctx context.Context, j *job) (string, error) {
 func solveOptions(j *job) (buildkit.SolveOpt, error) {
 	request, from := j.request, j.from
 	contextFS, err := fsutil.NewFS(from.context)
+	if err != nil {
+		return buildkit.SolveOpt{}, err
+	}
+	unseen := request.UnseenIn(from.context)
+	contextFS, err = fsutil.NewFilterFS(contextFS, &fsutil.FilterOpt{Map: func(name string, _ *types.Stat) fsutil.MapResult {
+		if slices.Contains(unseen, filepath.ToSlash(name)) {
+			return fsutil.MapResultExclude
+		}
+		return fsutil.MapResultKeep
+	}})
 	if err != nil {
 		return buildkit.SolveOpt{}, err
 	}

@@ -13,6 +13,29 @@ import (
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
+// TestUnseen: what is no part of the app is left out, whether project.toml says what is in
+// or what is out.
+func TestUnseen(t *testing.T) {
+	r := build.Request{Dir: t.TempDir(), Unseen: []string{"plan.json", "web/result.json"}, App: &manifest.App{}}
+	if err := os.MkdirAll(filepath.Join(r.Dir, "web"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]string{"": ".git /plan.json /web/result.json", "web": ".git /result.json"} {
+		descriptor, err := descriptorOf(r, filepath.Join(r.Dir, folder), nil)
+		if got := strings.Join(descriptor.Build.Exclude, " "); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", folder, got, err, want)
+		}
+	}
+	r.App.Project = &manifest.ProjectTOML{}
+	if err := os.WriteFile(filepath.Join(r.Dir, "project.toml"), []byte("[_]\nschema-version = \"0.2\"\n[io.buildpacks]\ninclude = [\"*\"]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	descriptor, err := descriptorOf(r, r.Dir, nil)
+	if got := strings.Join(descriptor.Build.Include, " "); err != nil || got != "* !.git !/plan.json !/web/result.json" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestTranslate(t *testing.T) {
 	for _, test := range []struct {
 		said, want string

@@ -112,15 +112,21 @@ func descriptorOf(request build.Request, dir string, said *story) (types.Descrip
 			return descriptor, api.Errorf(api.InvalidManifest, "read project.toml", "%w", err)
 		}
 	}
+	out := []string{".git"}
+	for _, name := range request.UnseenIn(dir) {
+		out = append(out, "/"+name)
+	}
 	build := &descriptor.Build
 	if len(build.Include) > 0 {
-		build.Include = append(build.Include, "!.git")
+		for _, pattern := range out {
+			build.Include = append(build.Include, "!"+pattern)
+		}
 		return descriptor, nil
 	}
 	if len(build.Exclude) == 0 {
 		build.Exclude = slugignore(dir)
 	}
-	build.Exclude = append(build.Exclude, ".git")
+	build.Exclude = append(build.Exclude, out...)
 	return descriptor, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,6 +36,7 @@ type collector struct {
 	root   *os.Root // the folder of the files
 	dir    string   // the folder relative to the context, which patterns start from
 	ignore *patternmatcher.PatternMatcher
+	unseen []string // by their path in the context, too
 	files  []file
 	added  map[string]bool
 }
@@ -52,7 +54,7 @@ func collect(ctx context.Context, from source) ([]file, error) {
 			WithHint("build { static { dir = \"...\" } } is relative to the build context")
 	}
 	defer func() { _ = root.Close() }()
-	c := &collector{root: root, dir: from.dir, ignore: ignore, added: map[string]bool{}}
+	c := &collector{root: root, dir: from.dir, ignore: ignore, unseen: from.unseen, added: map[string]bool{}}
 	if err := c.walk(ctx, ".", patternmatcher.MatchInfo{}); err != nil {
 		return nil, err
 	}
@@ -97,6 +99,9 @@ func (c *collector) walk(ctx context.Context, folder string, parent patternmatch
 		}
 		name := path.Join(folder, entry.Name())
 		seen := path.Join(c.dir, name)
+		if slices.Contains(c.unseen, seen) {
+			continue
+		}
 		ignored, info, err := c.ignore.MatchesUsingParentResults(seen, parent)
 		if err != nil {
 			return fmt.Errorf("match %s with the ignore file: %w", name, err)

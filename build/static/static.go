@@ -137,9 +137,10 @@ func layerType(base v1.Image) (types.MediaType, error) {
 
 // source is where the files come from and where they go.
 type source struct {
-	context string // absolute; the ignore file lies here
-	dir     string // of the files, relative to context, with slashes
-	dest    string // in the image, absolute and clean
+	context string   // absolute; the ignore file lies here
+	dir     string   // of the files, relative to context, with slashes
+	dest    string   // in the image, absolute and clean
+	unseen  []string // of context, with slashes: no part of the app
 }
 
 func locate(request build.Request) (source, error) {
@@ -167,7 +168,7 @@ func locate(request build.Request) (source, error) {
 		return source{}, api.Errorf(api.BuildFailed, "build", "dest %q is not absolute", said.Dest).
 			WithHint("write dest = \"/%s\"", dest)
 	}
-	return source{context: context, dir: path.Clean(dir), dest: dest}, nil
+	return source{context: context, dir: path.Clean(dir), dest: dest, unseen: request.UnseenIn(context)}, nil
 }
 
 func orDefault(value, other string) string {

@@ -225,6 +225,24 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
+// TestUnseen: a plan that is kept in the tree is no part of what is built of it.
+func TestUnseen(t *testing.T) {
+	r := request(t)
+	write(t, r.Dir, "keep.txt", "x", 0o644)
+	r.Unseen = []string{"plan.json", "data/result.json"}
+	before := mustBuild(t, r).ID
+	write(t, r.Dir, "plan.json", "x", 0o644)
+	if after := mustBuild(t, r).ID; after != before {
+		t.Errorf("%s with a plan, %s without", after, before)
+	}
+	write(t, r.Dir, "data/plan.json", "x", 0o644)
+	write(t, r.Dir, "data/result.json", "x", 0o644)
+	got := entries(t, mustBuild(t, r))
+	if _, there := got["app/data/plan.json"]; !there || len(got) != 4 {
+		t.Errorf("the image has %v", got)
+	}
+}
+
 func TestRefusedFiles(t *testing.T) {
 	link := func(target, name string) func(string) error {
 		return func(dir string) error { return os.Symlink(target, filepath.Join(dir, name)) }

@@ -237,6 +237,7 @@ func (c *client) work(ctx context.Context, job ci.Job) error {
 	case ci.Plan:
 		c.output = c.planPath(job)
 		c.story.plan = c.output
+		c.options.Own = append(c.options.Own, c.output)
 		return c.plan(ctx)
 	case ci.ReviewCreate, ci.ReviewDestroy:
 		return c.reviewJob(ctx, job)

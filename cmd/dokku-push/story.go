@@ -58,6 +58,7 @@ func (c *client) inCI() bool {
 // begin prepares the story: what is secret is known before the first word is written.
 func (c *client) begin() error {
 	c.story.accounts = &report.Accounts{}
+	c.options.Own = []string{c.output, c.story.result, c.story.outputs, c.story.log, c.story.comment}
 	var secrets []redact.Secret
 	if c.inCI() {
 		o := c.options
