@@ -85,6 +85,12 @@ func (r *run) transact(ctx context.Context) api.Verdict {
 	if err := r.Host.recoverLocked(ctx, r.change.App, r.change.Request); err != nil {
 		return failed(err)
 	}
+	if err := r.Host.endStop(ctx, r.change.App); err != nil {
+		r.warn("what was to stop still runs: %v", err) // this deploy replaces it
+	}
+	if err := r.Host.dropStop(r.change.App); err != nil {
+		return failed(err)
+	}
 	if err := r.Host.reconcileLocked(ctx, r.change.App); err != nil {
 		if ctx.Err() != nil {
 			return failed(context.Cause(ctx))

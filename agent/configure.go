@@ -71,6 +71,7 @@ func (r *run) planSettings(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	after.Properties["ps/restore"] = "true" // what this change starts runs again after a reboot, whatever fails behind the commit
 	if r.ports, err = r.Host.portMaps(after); err != nil {
 		return nil, err
 	}

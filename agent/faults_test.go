@@ -18,96 +18,6 @@ import (
 	"github.com/dokku-push/dokku-push/api"
 )
 
-// scenario is something that is done to an app, to be broken at each of its acts.
-type scenario struct {
-	name    string
-	base    func(t *testing.T) *world // before it
-	release int                       // that it makes
-	request string                    // empty: it has no journal that outlives it
-	act     func(ctx context.Context, h *agent.Host, request string) (api.Verdict, error)
-}
-
-func scenarios() []scenario {
-	change := func(name string, base func(t *testing.T) *world, release int, c func() agent.Change) scenario {
-		return scenario{name, base, release, c().Request, func(ctx context.Context, h *agent.Host, request string) (api.Verdict, error) {
-			change := c()
-			change.Request = request
-			return h.Apply(ctx, change)
-		}}
-	}
-	of := func(kind agent.Kind) agent.Change {
-		return agent.Change{App: app, Request: "request-" + string(kind), Kind: kind, By: agent.Caller{Name: "alice"}}
-	}
-	push := func(n int) func() agent.Change { return func() agent.Change { return scripted(newDocuments(), n) } }
-	return []scenario{
-		change("new", base(0), 1, push(1)),
-		change("first", base(1), 1, push(1)),
-		change("redeploy", base(2), 2, push(2)),
-		change("scale", base(2), 2, func() agent.Change {
-			c := of(agent.Scale)
-			c.Scale = map[string]int{"web": 3, "worker": 0}
-			return c
-		}),
-		change("rollback", base(3), 3, func() agent.Change {
-			c := of(agent.Rollback)
-			c.Release = 1
-			return c
-		}),
-		change("restart", base(2), 2, func() agent.Change { return of(agent.Restart) }),
-		change("image", func(t *testing.T) *world {
-			w := base(2)(t)
-			offered(w, "sha256:named", "web: named\nworker: work\n")
-			return w
-		}, 2, func() agent.Change { return fromImage("request-image", agent.PullMissing) }),
-		{"destroy", base(2), 0, "", func(ctx context.Context, h *agent.Host, _ string) (api.Verdict, error) {
-			err := h.Destroy(ctx, app, agent.Caller{Name: "alice"})
-			return api.Verdict{OK: err == nil, Changed: err == nil}, err
-		}},
-	}
-}
-
-// newDocuments takes the images of documents: those of a world's own are there already.
-func newDocuments() *world { return &world{remote: map[string]agent.Image{}} }
-
-// scripted is deploy with everything that runs after the commit too.
-func scripted(w *world, n int) agent.Change {
-	c := agent.Change{App: app, Request: fmt.Sprintf("request-%d", n), Kind: agent.Deploy, By: agent.Caller{Name: "alice"}}
-	c.Document = document(w, n)
-	c.Document.AppJSON = strings.Replace(c.Document.AppJSON, `"dokku":{`, `"postdeploy":"once","dokku":{"postdeploy":"after it",`, 1)
-	return c
-}
-
-// base is a world of some age: 0 without the app, 1 with it, 2 with its first release, 3 with
-// two. A plugin in it has every trigger and does nothing.
-func base(age int) func(t *testing.T) *world {
-	return func(t *testing.T) *world {
-		t.Helper()
-		w := newWorld(t)
-		for n := 1; n <= 3; n++ {
-			document(w, n)
-		}
-		w.plugin = func(context.Context, string, agent.Streams) error { return nil }
-		w.process(0).run(func(h *agent.Host) {
-			_, _, err := h.Settings.Change("--global", func(now *agent.Settings) error {
-				now.Env, now.Domains = map[string]string{"HOST": "1"}, []string{"example.com"}
-				return nil
-			})
-			must(t, err)
-			if age > 0 {
-				must(t, h.Create(context.Background(), app))
-			}
-		})
-		for n := 1; n < age; n++ {
-			w.process(0).run(func(h *agent.Host) {
-				if verdict, err := h.Apply(context.Background(), scripted(w, n)); err != nil || !verdict.OK || verdict.Error != nil {
-					t.Errorf("release %d: %+v, %v", n, verdict, err)
-				}
-			})
-		}
-		return w
-	}
-}
-
 // cell is one act that goes wrong in one way.
 type cell struct {
 	act
@@ -169,7 +79,7 @@ func TestFaults(t *testing.T) {
 			m := newMatrix(t, s)
 			m.world.patience = 30 // who hangs is told to stop, however long that takes to be heard
 			all := cells(m.did)
-			work := sample(t, all, 3)
+			work := sample(t, all, 6)
 			m.each(len(work), func(n int) { m.cell(t, work[n]) })
 			m.tell(t)
 			t.Logf("%s: %d acts, %d of %d cells, in %d of them an undo hung", s.name, len(m.did), len(work), len(all), m.stuck)
@@ -284,10 +194,19 @@ func (m *matrix) cell(t *testing.T, c cell) {
 	m.recovered(t, w, c, hash)
 }
 
-// recovered recovers a world, killed in it once, and looks at what is left.
+// recovered recovers a world, to which something else happens first, and looks at what is left.
 func (m *matrix) recovered(t *testing.T, w *world, c cell, hash string) {
-	_ = recoverApp(t, w, 1+rand.IntN(12))
-	if err := recoverApp(t, w, 0); err != nil {
+	all := aftermaths()
+	after := all[rand.IntN(len(all))]
+	err := after.befalls(t, w)
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if name := c.String(); len(m.problems[name]) > 0 {
+			m.problems[name] = append(m.problems[name], "where "+string(after))
+		}
+	}()
+	if err != nil {
 		m.wrong(c, "the recovery: %v", err)
 		return
 	}
@@ -329,7 +248,7 @@ func (m *matrix) settled(t *testing.T, w *world, c cell, hash string) {
 		}
 		after := timeless(m.after)
 		if now = timeless(now); verdict != nil && verdict.Error != nil { // it says that these may not have been done
-			for _, late := range []string{"/lib/config/app-json/shop/heroku.postdeploy", "/lib/config/common/shop/deployed", "/lib/config/ps/shop/restore", strings.TrimPrefix(w.places().ReleaseHooks(app, m.release), w.dir)} {
+			for _, late := range []string{"/lib/config/app-json/shop/heroku.postdeploy", "/lib/config/common/shop/deployed", strings.TrimPrefix(w.places().ReleaseHooks(app, m.release), w.dir)} {
 				delete(after, late)
 				delete(now, late)
 			}
@@ -369,8 +288,7 @@ func (m *matrix) again(t *testing.T, w *world, c cell) {
 	})
 }
 
-// destroyed: an app is whole, or it is gone; what was cut off is gone after one more
-// apps:destroy at the latest.
+// destroyed: what makes no release, a destroy and a stop, was never begun or is finished.
 func (m *matrix) destroyed(t *testing.T, w *world, c cell) {
 	if cmp.Diff(m.before, observed(t, w)) == "" || cmp.Diff(m.after, observed(t, w)) == "" {
 		return

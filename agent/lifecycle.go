@@ -212,40 +212,6 @@ func (h *Host) removeCaches(ctx context.Context, app string) error {
 	return nil
 }
 
-// Stop stops all containers of an app and leaves them, its image and its site where
-// they are; ps:start or a push brings it back.
-func (h *Host) Stop(ctx context.Context, app string, by Caller) error {
-	if err := h.Exists(app); err != nil {
-		return err
-	}
-	return h.withLock(ctx, app, by, 0, func(ctx context.Context) error {
-		if err := h.fire(ctx, "scheduler-stop", scheduler, app); err != nil {
-			return err
-		}
-		_, settings, err := h.Settings.Change(app, func(now *Settings) error {
-			*now = now.clone()
-			now.Properties["ps/restore"] = "false"
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("write the settings of %s: %w", app, err)
-		}
-		if err := h.Traffic.Point(ctx, app, nil, true); err != nil {
-			return fmt.Errorf("take %s out of the address map: %w", app, err)
-		}
-		running, err := h.instances(ctx, app)
-		if err != nil {
-			return err
-		}
-		for _, i := range running {
-			if err := ignoreNotFound(h.Containers.Stop(ctx, i.ID, stopTimeout(settings, i.Process))); err != nil {
-				return fmt.Errorf("stop %s: %w", i.Name, err)
-			}
-		}
-		return h.fire(ctx, "post-stop", app)
-	})
-}
-
 // Serve brings an app's nginx site up to its settings: after its domains, ports
 // or certificates changed.
 func (h *Host) Serve(ctx context.Context, app string, by Caller) error {

@@ -130,7 +130,7 @@ func (h *Host) withLock(ctx context.Context, app string, by Caller, wait time.Du
 			if err == nil && there && h.Exists(app) != nil {
 				err = removed(app)
 			} else if err == nil {
-				_ = h.reconcileLocked(ctx, app) // the watch tells of it; no command is refused for it
+				_, _ = h.endStop(ctx, app), h.reconcileLocked(ctx, app) // the watch tells of it; no command is refused for it
 				err = f(addAct(ctx, actOf(app, ours)))
 			}
 			if unlockErr := lock.Unlock(); err == nil {

@@ -26,7 +26,7 @@ func (h *Host) Recover(ctx context.Context, app string) error {
 	}
 	err = h.recoverLocked(ctx, app, "")
 	if err == nil {
-		err = h.dropUpcoming(ctx, app)
+		err = errors.Join(h.dropUpcoming(ctx, app), h.endStop(ctx, app))
 	}
 	return errors.Join(err, lock.Unlock())
 }
