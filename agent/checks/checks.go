@@ -5,6 +5,7 @@ package checks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -30,6 +31,9 @@ const (
 	bodyShown = 200
 )
 
+// usualPort is asked where neither the check nor the process says another, as in Dokku.
+const usualPort = 5000
+
 // Checker checks containers of one engine.
 type Checker struct {
 	Containers interface {
@@ -52,6 +56,7 @@ func (c *Checker) Check(ctx context.Context, probe agent.Probe, say func(line st
 	defer cancel()
 	results := make(chan error, len(list))
 	for _, check := range list {
+		check = asking(check, probe)
 		go func() { results <- c.one(ctx, probe, check, say) }()
 	}
 	var failure error
@@ -74,6 +79,18 @@ func defaults(probe agent.Probe) []manifest.Healthcheck {
 		return nil
 	}
 	return []manifest.Healthcheck{{Name: "uptime", Uptime: probe.Wait, Attempts: 1}}
+}
+
+// asking is a check that says what to look at: one that does not, but for its name or its
+// times, looks at what counts where there is no check.
+func asking(check manifest.Healthcheck, probe agent.Probe) manifest.Healthcheck {
+	if check.Path != "" || len(check.Command) > 0 || check.Listening || check.Uptime > 0 {
+		return check
+	}
+	for _, usual := range defaults(probe) {
+		check.Listening, check.Uptime = usual.Listening, usual.Uptime
+	}
+	return check
 }
 
 // one carries out a single check, and tells whom its onFailure names of its failure:
@@ -146,7 +163,7 @@ func (c *Checker) attempt(ctx context.Context, probe agent.Probe, check manifest
 	defer cancel()
 	port := check.Port
 	if port == 0 {
-		port = probe.Port
+		port = cmp.Or(probe.Port, usualPort)
 	}
 	address := net.JoinHostPort(probe.Address, strconv.Itoa(port))
 	switch {

@@ -334,6 +334,31 @@ func TestUptime(t *testing.T) {
 	}
 }
 
+// TestSaysNothing: a check that names nothing to look at looks at the port of what serves,
+// and at the uptime of what does not.
+func TestSaysNothing(t *testing.T) {
+	one := manifest.Healthcheck{Name: "mine", Attempts: 2, Wait: 1, Timeout: 20 * time.Millisecond, Content: "x"}
+	if _, err := check(t, Checker{}, probe(t, "http://127.0.0.1:1", one)); err == nil || !strings.Contains(err.Error(), "mine: 2 of 2 attempts failed; the last: nothing accepts connections") {
+		t.Errorf("a web process: %v", err)
+	}
+	down := engine{container: func() (agent.Container, error) { return agent.Container{Started: time.Now().Add(-time.Hour)}, nil }}
+	_, err := check(t, Checker{Containers: down}, agent.Probe{Process: "worker", Container: "id", Wait: time.Minute, Checks: []manifest.Healthcheck{one}})
+	if err == nil || !strings.Contains(err.Error(), "mine: 2 of 2 attempts failed; the last: it did not stay up for 1m0s") {
+		t.Errorf("a worker: %v", err)
+	}
+}
+
+// TestUsualPort: a process that is no web asks for the usual port, unless its check names one.
+func TestUsualPort(t *testing.T) {
+	for _, one := range []manifest.Healthcheck{{Path: "/"}, {Listening: true}} {
+		one.Timeout = 20 * time.Millisecond
+		_, err := check(t, Checker{}, agent.Probe{Process: "worker", Container: "id", Address: "127.0.0.254", Checks: []manifest.Healthcheck{one}})
+		if err == nil || !strings.Contains(err.Error(), "127.0.0.254:5000") {
+			t.Errorf("it asks elsewhere: %v", err)
+		}
+	}
+}
+
 // TestFirstFailureEndsIt: no other check is waited for, and nothing is left running.
 func TestFirstFailureEndsIt(t *testing.T) {
 	ended := make(chan struct{})

@@ -93,11 +93,12 @@ func openJournal(path string) (*journal, error) {
 
 // parseJournal returns the entries of whole lines, the first skip left out, and where
 // the last of them ends. A last line that is no entry was being written in a crash; one in the
-// middle means that the file was damaged.
+// middle means that the file was damaged. Zeros are where a page was not yet on disk when the
+// machine went down, though a later one was: neither was synced, so nobody has acted on them.
 func parseJournal(text []byte, skip int) (entries []agent.Entry, end int, err error) {
 	for n := 0; end < len(text); n++ {
 		length := bytes.IndexByte(text[end:], '\n') + 1
-		if length == 0 {
+		if length == 0 || bytes.IndexByte(text[end:end+length], 0) >= 0 {
 			break
 		}
 		if n >= skip {

@@ -84,7 +84,8 @@ func TestJournal(t *testing.T) {
 // TestTornJournal: what was being written in a crash is read by nobody and cut off by
 // the next to write, not by one who only opens.
 func TestTornJournal(t *testing.T) {
-	for name, torn := range map[string]string{"half a line": `{"seq":3,"ti`, "zeros": strings.Repeat("\x00", 100), "half a line and its end": "{\"seq\":3,\n"} {
+	for name, torn := range map[string]string{"half a line": `{"seq":3,"ti`, "zeros": strings.Repeat("\x00", 100), "half a line and its end": "{\"seq\":3,\n",
+		"zeros, then whole lines": strings.Repeat("\x00", 100) + "ep\"}}\n{\"seq\":9,\"mark\":{\"step\":\"z\"}}\n{\"seq\":10,\"mark\":{\"step\":\"z\"}}\n"} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
 			j := begin(t, s, "request", false)
