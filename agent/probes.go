@@ -3,15 +3,16 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/dokku-push/dokku-push/api"
 	"github.com/dokku-push/dokku-push/manifest"
 )
 
-// Probes are what there is to check of an app's running containers: those of a process
-// type, of one container as web.1, or of all when process is empty. What is told never
-// to be checked, by checks:disable or checks:skip, is not among them.
-func (h *Host) Probes(ctx context.Context, app, process string) ([]Probe, error) {
+// Probes are what there is to check of an app's running containers: those of some process
+// types, of single containers such as web.1, or of all when none is named. What is told
+// never to be checked, by checks:disable or checks:skip, is not among them.
+func (h *Host) Probes(ctx context.Context, app string, named ...string) ([]Probe, error) {
 	settings, err := h.Settings.Read(app)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings of %s: %w", app, err)
@@ -31,7 +32,7 @@ func (h *Host) Probes(ctx context.Context, app, process string) ([]Probe, error)
 	r := &run{Host: h, change: Change{App: app}, settings: settings, appJSON: appJSON}
 	var probes []Probe
 	for _, i := range running {
-		if process != "" && process != i.Process && process != i.label() {
+		if len(named) > 0 && !slices.Contains(named, i.Process) && !slices.Contains(named, i.label()) {
 			continue
 		}
 		if r.checksOff("disabled", i.Process) || r.checksOff("skipped", i.Process) {

@@ -15,12 +15,12 @@ import (
 // checksCommands are the rows of this noun.
 func checksCommands() []Command {
 	return []Command{
-		{"checks:disable", "<app> [<proc>,...]", "Disable zero-downtime deployment for all processes or some", checksDisable},
-		{"checks:enable", "<app> [<proc>,...]", "Enable zero-downtime deployment for all processes or some", checksEnable},
+		{"checks:disable", "<app> [process-type(s)]", "Disable zero-downtime deployment for all processes or some", checksDisable},
+		{"checks:enable", "<app> [process-type(s)]", "Enable zero-downtime deployment for all processes or some", checksEnable},
 		{"checks:report", "[<app>] [<flag>]", "Display a checks report for one or more apps", checksReport},
-		{"checks:run", "<app> [<proc>[.<n>]]", "Run the checks of an app's running containers", checksRun},
+		{"checks:run", "<app> [process-type(s)]", "Run the checks of an app's running containers, or of some such as web or web.1", checksRun},
 		{"checks:set", "[--global|<app>] <key> [<value>]", "Set or clear a checks property of an app", checksSet},
-		{"checks:skip", "<app> [<proc>,...]", "Skip the checks of all processes or some, and keep zero downtime", checksSkip},
+		{"checks:skip", "<app> [process-type(s)]", "Skip the checks of all processes or some, and keep zero downtime", checksSkip},
 	}
 }
 
@@ -147,14 +147,14 @@ func checksRun(ctx context.Context, call *Call) error {
 	if err != nil {
 		return err
 	}
-	process := ""
-	if len(call.Args) > 0 {
-		process, call.Args = call.Args[0], call.Args[1:]
+	var named []string
+	for _, word := range call.Args {
+		named = append(named, listOf(word)...)
 	}
-	if err := call.noMore(); err != nil {
-		return err
+	if slices.Contains(named, allProcesses) {
+		named = nil
 	}
-	probes, err := call.Host.Probes(ctx, app, process)
+	probes, err := call.Host.Probes(ctx, app, named...)
 	if err != nil {
 		return err
 	}

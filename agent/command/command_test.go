@@ -142,6 +142,9 @@ func refuses(t *testing.T, h *agent.Host, line string, code api.Code, message st
 func TestTable(t *testing.T) {
 	var names []string
 	for _, row := range Table() {
+		if strings.Contains(row.Usage, ",") {
+			t.Errorf("%s: help's columns are cut at a comma: %s", row.Name, row.Usage)
+		}
 		names = append(names, row.Name)
 		if row.Do == nil || row.Help == "" {
 			t.Errorf("%s has no text or does nothing", row.Name)

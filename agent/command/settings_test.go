@@ -67,6 +67,7 @@ func TestChecksLists(t *testing.T) {
 	prints(t, h, "checks:enable shop", "-----> Enabling zero downtime for app's (shop) proctype(s) (_all_)\n")
 	has(t, h, "checks", map[string]string{})
 	refuses(t, h, "checks:run shop", api.Precondition, "no running container")
+	refuses(t, h, "checks:run shop web,worker", api.Precondition, "no running container")
 }
 
 // TestProcessReport: what a single process type has is in the report; import reads it there.
