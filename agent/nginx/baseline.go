@@ -56,9 +56,13 @@ type broken struct {
 func (n *Nginx) repair(ctx context.Context, blameless string) (warnings []string, err error) {
 	patients := map[string]*broken{}
 	var order []*broken
+	var includes []*include
 	undo := func(err error) ([]string, error) {
 		for _, b := range order {
 			err = errors.Join(err, n.putBack(b))
+		}
+		for _, i := range includes {
+			err = errors.Join(err, i.putBack())
 		}
 		return nil, err
 	}
@@ -68,7 +72,7 @@ func (n *Nginx) repair(ctx context.Context, blameless string) (warnings []string
 			return undo(err)
 		}
 		if found == nil {
-			return warningsFor(order), nil
+			return append(warningsOf(includes), warningsFor(order)...), nil
 		}
 		if found.App == "" && (found.File == "" || found.File == n.probeConf()) {
 			if found.App, err = n.suspect(ctx); err != nil {
@@ -81,6 +85,12 @@ func (n *Nginx) repair(ctx context.Context, blameless string) (warnings []string
 				code = api.ProxyFailed
 			}
 			return undo(found.err(code))
+		}
+		if i, err := n.lastInclude(found); err != nil {
+			return undo(err)
+		} else if i != nil {
+			includes = append(includes, i)
+			continue
 		}
 		patient := patients[found.App]
 		if patient == nil {

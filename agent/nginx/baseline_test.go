@@ -57,6 +57,46 @@ func TestBrokenIncludeOfAnotherApp(t *testing.T) {
 	w.wantAnswer("other", 502, "")
 }
 
+// TestLastIncludeOfAnotherApp: what a plugin or a person has broken in a file that an app's
+// own includes is served on as nginx loaded it last; files that nginx never took, and what
+// it took of others, stay.
+func TestLastIncludeOfAnotherApp(t *testing.T) {
+	w := start(t)
+	put(t, w.Places.Vhost("other"), "other.example.com\n")
+	include := filepath.Join(w.Places.NginxConfDir("other"), "header.conf")
+	const good = "add_header X-Kept yes;\n"
+	put(t, include, good)
+	conf := w.file("other", "other")
+	w.mustSwap("other", conf, true)
+	put(t, include, "add_header X-Kept\n")
+	var warnings []string
+	w.Warn = func(warning string) { warnings = append(warnings, warning) }
+	w.mustSwap("shop", w.file("shop", "shop"), true)
+	w.wantAnswer("other", 200, "other")
+	w.wantLive("other", conf)
+	if text, err := os.ReadFile(include); err != nil || string(text) != good {
+		t.Errorf("it holds %q, %v", text, err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "the app other") || !strings.Contains(warnings[0], "header.conf:") || !strings.Contains(warnings[0], "what nginx loaded last") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	aside, err := filepath.Glob(include + ".broken-*")
+	if err != nil || len(aside) != 1 {
+		t.Errorf("aside are %v, %v", aside, err)
+	}
+	put(t, include, "add_header X-Kept\n")
+	main, err := os.ReadFile(w.Config.Conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, w.Config.Conf, string(main)+"wrong;\n")
+	_, err = w.Baseline(w.ctx, "shop")
+	wantError(t, err, api.Precondition, "wrong") // nginx takes the tree in no way: all is as it was
+	if text, err := os.ReadFile(include); err != nil || string(text) != "add_header X-Kept\n" {
+		t.Errorf("it holds %q, %v", text, err)
+	}
+}
+
 // TestOfOneApp: an app is blamed for what is in its own files, whatever else is broken.
 func TestOfOneApp(t *testing.T) {
 	w := start(t)

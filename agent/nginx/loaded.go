@@ -88,7 +88,7 @@ func (n *Nginx) recordLoaded() error {
 			err = replaceIfOther(n.Places.NginxLoaded(app), live)
 		}
 		if err == nil {
-			err = replaceIfOther(n.sumFile(app), []byte(n.sum(app)))
+			err = n.recordIncluded(app)
 		}
 		if err != nil {
 			return fmt.Errorf("record what nginx has loaded for %s: %w", app, err)
@@ -105,6 +105,19 @@ func (n *Nginx) recordLoaded() error {
 		return err
 	}
 	return n.recordWorkers()
+}
+
+// recordIncluded keeps what an app's file includes, and its digest.
+func (n *Nginx) recordIncluded(app string) error {
+	sum := []byte(n.sum(app))
+	former, never, err := readFile(n.sumFile(app))
+	if err != nil || !never && bytes.Equal(former, sum) {
+		return err
+	}
+	if err := n.keepIncludes(app); err != nil {
+		return err
+	}
+	return writeFile(n.sumFile(app), sum)
 }
 
 func (n *Nginx) recordWorkers() error {
@@ -133,10 +146,14 @@ func (n *Nginx) forgetLoaded() error {
 }
 
 func (n *Nginx) dropLoaded(app string) error {
-	for _, path := range []string{n.Places.NginxLoaded(app), n.sumFile(app)} {
-		if err := removeFile(path); err != nil {
-			return fmt.Errorf("forget what nginx has loaded for %s: %w", app, err)
+	err := os.RemoveAll(n.includesDir(app))
+	for _, path := range []string{n.sumFile(app), n.Places.NginxLoaded(app)} {
+		if err == nil {
+			err = removeFile(path)
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("forget what nginx has loaded for %s: %w", app, err)
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func assemble(places agent.Places, config agent.HostConfig) (*parts, error) {
 	host := &agent.Host{Places: places, Config: config, Images: engine, Containers: engine, Networks: engine, Settings: files, Ledger: files,
 		Checker: &checks.Checker{Containers: engine}, Registries: engine, Blobs: blobs, Signatures: sshsig.Verifier{}, Version: version}
 	blobs.Has = func(ctx context.Context, app, layer string) bool { return engineHas(ctx, blobs, engine, app, layer) }
-	proxy := &nginx.Nginx{Places: places, Config: config.Nginx}
+	proxy := &nginx.Nginx{Places: places, Config: config.Nginx,
+		Warn: func(warning string) { fmt.Fprintf(os.Stderr, " !     %s\n", warning) }}
 	if helper != nil {
 		proxy.Helper = func(ctx context.Context, verb string, args ...string) ([]byte, error) {
 			input, err := json.Marshal(args)
