@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"io/fs"
 	"path"
 	"slices"
@@ -30,7 +31,7 @@ func Choose(app *manifest.App, fsys fs.FS) (name, why string, err error) {
 			return "", "", api.Errorf(api.InvalidManifest, "choose the builder", "there is no builder %q", said).
 				WithHint("the builders are %s", strings.Join(builders[:], ", "))
 		}
-		return said, "named in dokku.hcl", nil
+		return said, "named in " + cmp.Or(app.From("build.builder"), "dokku.hcl"), nil
 	}
 	file := Dockerfile(app)
 	if isFile(fsys, file) {

@@ -62,6 +62,18 @@ func (a *App) Explain(key string) (Explanation, error) {
 	return said, nil
 }
 
+// From is the file, the flag or the variable that decides a setting; empty: nothing was said.
+func (a *App) From(key string) string {
+	list, ok := a.said.ranked(key)
+	switch {
+	case !ok || list[0].rank == byDefault:
+		return ""
+	case list[0].source.in != nil:
+		return list[0].source.in.file
+	}
+	return list[0].source.name
+}
+
 // Keys are the dotted keys that Explain knows of this app, sorted: all that dokku.hcl
 // could say, and all that was said.
 func (a *App) Keys() []string {

@@ -261,3 +261,23 @@ func TestEnvironmentReplaces(t *testing.T) {
 		t.Errorf("the environment's own TOKEN is still to come from outside: %v", app.Secrets)
 	}
 }
+
+// TestFrom: who decides is named as it is called, be it dokku.hcl by another name.
+func TestFrom(t *testing.T) {
+	const text = `{"build": {"builder": "static"}}`
+	for _, test := range []struct {
+		file  string
+		flags map[string]Given
+		want  string
+	}{
+		{"dokku.hcl.json", nil, "dokku.hcl.json"}, {"production.hcl.json", nil, "production.hcl.json"}, {"dokku.hcl.json", map[string]Given{"build.builder": {"--builder", "pack"}}, "flag --builder"},
+	} {
+		app, found := Load(project(map[string]string{test.file: text, "Dockerfile": ""}), Options{File: test.file, Flags: test.flags})
+		if app == nil {
+			t.Fatal(told(found))
+		}
+		if got := app.From("build.builder"); got != test.want || app.From("domains") != "" || app.From("formation.web.quantity") != "" {
+			t.Errorf("%s, %v: from %q, want %q", test.file, test.flags, got, test.want)
+		}
+	}
+}
