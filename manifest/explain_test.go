@@ -79,7 +79,7 @@ func TestExplain(t *testing.T) {
 		{"staging", "build.args.A", "1 <- dokku.hcl:15:15"},
 		{"", "build.pack.builder", "heroku/builder:24 <- project.toml:2:1"},
 		{"", "build.pack.buildpacks", "heroku/nodejs@1.2 <- project.toml:3:1 | heroku/go <- app.json:5:3 | the builder's own <- default"},
-		{"", "build.pack.env.X", "1 <- project.toml:6:1"},
+		{"", "build.pack.env.X", "1 <- project.toml:7:1"},
 		{"staging", "host", "staging <- dokku.hcl:23:8 environment staging | production <- dokku.hcl:4:6"},
 		{"staging", "host.address", "dokku@two.example <- dokku.hcl:23:20 environment staging | dokku@one.example <- dokku.hcl:5:3"},
 		{"production", "host.address", "dokku@three.example <- dokku.hcl:32:23 environment production | dokku@one.example <- dokku.hcl:5:3"},

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -155,20 +156,28 @@ func tomlWords(what string) (message, hint string) {
 }
 
 var (
-	headerForm = regexp.MustCompile(`^\s*\[+\s*([A-Za-z0-9_.-]+)\s*\]+`)
+	headerForm = regexp.MustCompile(`^\s*(\[+)\s*([A-Za-z0-9_.-]+)\s*\]+`)
 	keyForm    = regexp.MustCompile(`^\s*([A-Za-z0-9_.-]+)\s*=`)
 )
 
-// findKeys notes where keys stand. The parser does not tell.
+// findKeys notes where keys stand. The parser does not tell. Of several tables of one name
+// each has its number: group[0].id.
 func (r *projectReader) findKeys() {
 	table, offset := "", 0
+	several := map[string]int{}
 	for _, line := range strings.Split(r.text, "\n") {
+		at := offset + len(line) - len(strings.TrimLeft(line, " \t"))
 		if header := headerForm.FindStringSubmatch(line); header != nil {
-			table = header[1]
-			r.first(table, offset)
+			table = header[2]
+			r.first(table, at)
+			if header[1] == "[[" {
+				several[table]++
+				table += fmt.Sprintf("[%d]", several[table]-1)
+				r.first(table, at)
+			}
 			table += "."
 		} else if key := keyForm.FindStringSubmatch(line); key != nil {
-			r.first(table+key[1], offset)
+			r.first(table+key[1], at)
 		}
 		offset += len(line) + 1
 	}
@@ -180,11 +189,22 @@ func (r *projectReader) first(path string, at int) {
 	}
 }
 
+// at is where a key stands, or, as far as that is known, what it is in.
+func (r *projectReader) at(path string) int {
+	for path != "" {
+		if at, known := r.places[path]; known {
+			return at
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return 0
+}
+
 // table reads the keys of a table; a nil function takes a key that decides nothing.
 func (r *projectReader) table(v any, path string, known map[string]func(string, any)) {
 	table, ok := v.(map[string]any)
 	if !ok {
-		r.mistake(r.places[path], path+" is no table", "write ["+path+"] and its keys on the lines after it")
+		r.mistake(r.at(path), path+" is no table", "write ["+path+"] and its keys on the lines after it")
 		return
 	}
 	for _, key := range slices.Sorted(maps.Keys(table)) {
@@ -192,7 +212,7 @@ func (r *projectReader) table(v any, path string, known map[string]func(string, 
 		read, ok := known[key]
 		switch {
 		case !ok:
-			r.advice(r.places[inner], show(inner)+" is not known and not used", didYouMean(key, slices.Collect(maps.Keys(known))))
+			r.advice(r.at(inner), show(inner)+" is not known and not used", didYouMean(key, slices.Collect(maps.Keys(known))))
 		case read != nil:
 			read(inner, table[key])
 		}
@@ -225,6 +245,6 @@ func (r *projectReader) old(path string, v any) {
 
 func (r *projectReader) compareFiles(path string) {
 	if r.project.Include != nil && r.project.Exclude != nil {
-		r.mistake(max(r.places[path+".include"], r.places[path+".exclude"]), path+" has both include and exclude", "keep one of the two")
+		r.mistake(max(r.at(path+".include"), r.at(path+".exclude")), path+" has both include and exclude", "keep one of the two")
 	}
 }

@@ -14,18 +14,18 @@ func (r *projectReader) builder(path string, v any) {
 		return
 	}
 	if problem, hint := checkBase(text); problem != "" {
-		r.mistake(r.places[path], path+" "+problem, hint)
+		r.mistake(r.at(path), path+" "+problem, hint)
 		return
 	}
 	r.project.Builder = text
-	r.places["builder"] = r.places[path]
+	r.places["builder"] = r.at(path)
 	r.decides(path)
 }
 
 func (r *projectReader) string(path string, v any) (string, bool) {
 	text, ok := v.(string)
 	if !ok {
-		r.mistake(r.places[path], path+" is not a string", "write it in double quotes")
+		r.mistake(r.at(path), path+" is not a string", "write it in double quotes")
 	}
 	return text, ok
 }
@@ -33,7 +33,7 @@ func (r *projectReader) string(path string, v any) (string, bool) {
 func (r *projectReader) files(path string, v any) []string {
 	list, ok := v.([]any)
 	if !ok {
-		r.mistake(r.places[path], path+" is not a list", "write "+path[len(path)-len("include"):]+" = [\"pattern\"]")
+		r.mistake(r.at(path), path+" is not a list", "write "+path[len(path)-len("include"):]+" = [\"pattern\"]")
 		return nil
 	}
 	files := []string{}
@@ -55,7 +55,7 @@ func (r *projectReader) tables(path string, v any) []map[string]any {
 		for _, element := range list {
 			table, ok := element.(map[string]any)
 			if !ok {
-				r.mistake(r.places[path], path+" holds what is no table", "write [["+path+"]] and its keys on the lines after it")
+				r.mistake(r.at(path), path+" holds what is no table", "write [["+path+"]] and its keys on the lines after it")
 				return nil
 			}
 			tables = append(tables, table)
@@ -64,7 +64,7 @@ func (r *projectReader) tables(path string, v any) []map[string]any {
 	}
 	tables, ok := v.([]map[string]any)
 	if !ok {
-		r.mistake(r.places[path], path+" is no list of tables", "write [["+path+"]] and its keys on the lines after it")
+		r.mistake(r.at(path), path+" is no list of tables", "write [["+path+"]] and its keys on the lines after it")
 	}
 	return tables
 }
@@ -88,20 +88,20 @@ func (r *projectReader) group(path string, v any) []Buildpack {
 				}
 			}
 		}
-		r.table(table, path, map[string]func(string, any){
+		each := fmt.Sprintf("%s[%d]", path, i)
+		r.table(table, each, map[string]func(string, any){
 			"id": take(&b.ID, false), "version": take(&b.Version, true), "uri": take(&b.URI, true),
 			"script": func(string, any) { b.Script = true; given++ },
 		})
-		at := r.places[path]
 		switch {
 		case given > 1:
-			r.mistake(at, fmt.Sprintf("%s[%d] has more than one of version, uri and script", path, i), "keep one of them")
+			r.mistake(r.at(each), each+" has more than one of version, uri and script", "keep one of them")
 		case b.ID == "" && b.URI == "":
-			r.mistake(at, fmt.Sprintf("%s[%d] names no buildpack", path, i), "write id = \"heroku/nodejs\" or uri = \"…\"")
+			r.mistake(r.at(each), each+" names no buildpack", "write id = \"heroku/nodejs\" or uri = \"…\"")
 		}
 		group = append(group, b)
 	}
-	r.places["buildpacks"] = r.places[path]
+	r.places["buildpacks"] = r.at(path)
 	r.decides(path)
 	return group
 }
@@ -109,20 +109,21 @@ func (r *projectReader) group(path string, v any) []Buildpack {
 // env reads [[…env]] name value.
 func (r *projectReader) env(path string, v any) {
 	r.project.Env = map[string]string{}
-	for _, table := range r.tables(path, v) {
+	for i, table := range r.tables(path, v) {
 		var name, text string
-		r.table(table, path, map[string]func(string, any){
+		each := fmt.Sprintf("%s[%d]", path, i)
+		r.table(table, each, map[string]func(string, any){
 			"name":  func(path string, v any) { name, _ = r.string(path, v) },
 			"value": func(path string, v any) { text, _ = r.string(path, v) },
 		})
-		at := r.places[path]
+		at := r.at(each + ".name")
 		problem, hint := envKey(name)
 		if _, twice := r.project.Env[name]; twice {
 			problem, hint = path+" has "+show(name)+" twice", "keep one of the two"
 		}
 		if problem == "" {
 			if problem, hint = checkValue(text); problem != "" {
-				problem = name + ": " + problem
+				at, problem = r.at(each+".value"), name+": "+problem
 			}
 		}
 		if problem != "" {
