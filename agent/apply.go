@@ -154,6 +154,7 @@ func (r *run) skips(name string) bool {
 func (r *run) takeBack(cause error) api.Verdict {
 	verdict := failed(cause)
 	// Nothing may stop an undo half-way: it runs to its end whatever became of ctx.
+	_ = r.journal.Yield() // an undo that needs no room does without
 	err := r.Host.undoAll(context.Background(), r.change.App, r.begun, r.tellStep, r.mark)
 	if err != nil {
 		verdict.Error = api.Errorf(api.UndoFailed, "undo the deploy", "%v (it was undone because: %s)", err, verdict.Error).

@@ -157,6 +157,7 @@ func (h *Host) recoverOne(ctx context.Context, app, request string, entries []En
 	if err != nil {
 		return fmt.Errorf("open the journal: %w", err)
 	}
+	_ = journal.Yield() // an undo that needs no room does without
 	mark := func(name, state string, undo any) error {
 		return journal.Write(Entry{Time: time.Now(), Mark: &Mark{Step: name, State: state}})
 	}

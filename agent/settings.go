@@ -197,6 +197,9 @@ type Journal interface {
 	Write(Entry) error
 	// Note appends without waiting for the disk: events that nothing depends on.
 	Note(Entry) error
+	// Yield gives back most of the room that is reserved on disk: an undo needs it for what
+	// it writes where the disk is full. A few marks and a verdict still fit.
+	Yield() error
 	Close() error
 }
 

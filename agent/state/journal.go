@@ -29,6 +29,7 @@ type journal struct {
 	end  int64 // where the whole lines end
 	torn bool  // there is something after end
 	room int64 // up to where room is reserved
+	last bool  // no more of it is taken: it was given back for an undo
 	seq  int64 // of the last entry
 }
 
@@ -118,11 +119,13 @@ func parseJournal(text []byte, skip int) (entries []agent.Entry, end int, err er
 
 // reserve allocates disk space behind the end of the journal. Where the file system
 // cannot, it makes sure that there is as much.
-func (j *journal) reserve() error {
+func (j *journal) reserve() error { return j.reserveSome(room) }
+
+func (j *journal) reserveSome(room int64) error {
 	err := unix.Fallocate(int(j.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, j.end+room)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
 		var stat unix.Statfs_t
-		if err = unix.Fstatfs(int(j.file.Fd()), &stat); err == nil && uint64(stat.Bsize)*stat.Bavail < room {
+		if err = unix.Fstatfs(int(j.file.Fd()), &stat); err == nil && stat.Bsize*int64(stat.Bavail) < room {
 			err = unix.ENOSPC
 		}
 	}
@@ -130,6 +133,27 @@ func (j *journal) reserve() error {
 		j.room = j.end + room
 	}
 	return err
+}
+
+// lastRoom is what stays reserved for an undo, which notes each step in a line.
+const lastRoom = 64 << 10
+
+// Yield gives back what is reserved but for lastRoom. One that has given back all, and that
+// a full disk keeps from reserving anything, has nothing to give.
+func (j *journal) Yield() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.torn {
+		return nil // its end is not where the file's is
+	}
+	if err := j.file.Truncate(j.end); err != nil { // to the size that it has: frees what is behind it
+		return fmt.Errorf("give back what the journal has reserved: %w", err)
+	}
+	j.last = true
+	if err := j.reserveSome(lastRoom); err != nil {
+		return fmt.Errorf("reserve room for the journal: %w", err)
+	}
+	return nil
 }
 
 // fullDisk says of a full disk which one it is; all other errors stay.
@@ -201,7 +225,10 @@ func (j *journal) Write(entry agent.Entry) error {
 func (j *journal) Note(entry agent.Entry) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.room > 0 && j.room-j.end < room/2 {
+	if j.last && j.room-j.end < lastRoom/2 {
+		return errors.New("write the journal: what is left is for marks")
+	}
+	if !j.last && j.room > 0 && j.room-j.end < room/2 {
 		if err := j.reserve(); err != nil {
 			return fmt.Errorf("write the journal: %w", err)
 		}

@@ -193,8 +193,25 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal("the disk is not full")
 		}
 	}
-	for range 50 { // what was reserved is there
+	for range 20 { // what was reserved is there
 		must(t, j.Write(long))
+	}
+	path := filepath.Join(s.Places.Lib, "needed by an undo")
+	if err := os.WriteFile(path, make([]byte, 100<<10), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("there is room: %v", err)
+	}
+	must(t, j.Yield())
+	for err = nil; err == nil; err = j.Note(long) { // who only prints does not take it back
+	}
+	must(t, os.WriteFile(path, make([]byte, 100<<10), 0o600))
+	filler, err = os.OpenFile(filler.Name(), os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	if _, err := filler.Write(make([]byte, 4<<20)); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the disk does not fill up again: %v", err)
+	}
+	must(t, filler.Close())
+	for range 20 {
+		must(t, j.Write(mark("c")))
 	}
 	must(t, j.Close())
 }

@@ -97,6 +97,8 @@ func outcome(v *api.Verdict) string {
 	switch {
 	case v == nil:
 		return "still running"
+	case !v.OK && v.Error != nil && v.Error.Code == api.UndoFailed:
+		return "failed, and needs a person: " + v.Error.Error()
 	case !v.OK && v.Error != nil:
 		return "failed, undone: " + v.Error.Error()
 	case v.Error != nil:
