@@ -282,15 +282,23 @@ func excerpt(body []byte) string {
 }
 
 func (c *Checker) command(ctx context.Context, probe agent.Probe, command []string) error {
-	var out bytes.Buffer
+	var out beginning
 	exit, err := c.Containers.Exec(ctx, probe.Container, command, &out)
 	if err != nil {
 		return err
 	}
 	if exit != 0 {
-		return fmt.Errorf("exit code %d; it printed: %s", exit, excerpt(out.Bytes()))
+		return fmt.Errorf("exit code %d; it printed: %s", exit, excerpt(out))
 	}
 	return nil
+}
+
+// beginning keeps as much of an output as can be shown: a command may print without end.
+type beginning []byte
+
+func (b *beginning) Write(text []byte) (int, error) {
+	*b = append(*b, text[:min(len(text), 4*bodyShown-len(*b))]...)
+	return len(text), nil
 }
 
 // uptime waits until the container has run that long without a restart.

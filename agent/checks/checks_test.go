@@ -303,6 +303,24 @@ func TestCommand(t *testing.T) {
 	}
 }
 
+// TestCommandPrints: what a command prints without end costs this process nothing.
+func TestCommandPrints(t *testing.T) {
+	var kept int
+	e := engine{exec: func(_ context.Context, _ []string, out io.Writer) (int, error) {
+		for range 1000 {
+			if n, err := out.Write([]byte(strings.Repeat("x", 1000))); n != 1000 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		kept = len(*out.(*beginning))
+		return 1, nil
+	}}
+	_, err := check(t, Checker{Containers: e}, agent.Probe{Container: "id", Checks: []manifest.Healthcheck{{Command: []string{"yes"}}}})
+	if err == nil || !strings.Contains(err.Error(), `it printed: "`+strings.Repeat("x", bodyShown)+`…"`) || kept > 1000 {
+		t.Errorf("%d bytes are kept; %v", kept, err)
+	}
+}
+
 func TestUptime(t *testing.T) {
 	for name, test := range map[string]struct {
 		after agent.Container
