@@ -216,6 +216,36 @@ func TestFullDisk(t *testing.T) {
 	must(t, j.Close())
 }
 
+// TestLockOnFullDisk: the lock of a process that was killed can be had when the disk is full,
+// or nobody could recover what it has left.
+func TestLockOnFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	s := newStore(t)
+	must(t, syscall.Mount("tmpfs", s.Places.Lib, "tmpfs", 0, "size=512k"))
+	defer func() { must(t, syscall.Unmount(s.Places.Lib, syscall.MNT_DETACH)) }()
+	dead := exec.Command("true")
+	must(t, dead.Run())
+	text, err := json.Marshal(api.Lock{Key: "dead", PID: dead.Process.Pid})
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Dir(s.Places.DeployLock("app")), 0o755))
+	must(t, os.WriteFile(s.Places.DeployLock("app"), nil, 0o600))
+	must(t, os.WriteFile(s.Places.DeployLock("app")+".holder", text, 0o644))
+	if err := os.WriteFile(filepath.Join(s.Places.Lib, "filler"), make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk does not fill up: %v", err)
+	}
+	me := api.Lock{Key: "me", PID: os.Getpid()}
+	lock, other, err := s.Lock("app", me)
+	if err != nil || lock == nil {
+		t.Fatalf("not locked: %v, %v", other, err)
+	}
+	got, err := s.Holder("app")
+	must(t, err)
+	same(t, "holder", &me, got)
+	must(t, lock.Unlock())
+}
+
 func TestRequests(t *testing.T) {
 	s := newStore(t)
 	for _, request := range []string{"zzz", "mmm", "aaa"} {

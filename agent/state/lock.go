@@ -101,7 +101,11 @@ type deployLock struct {
 func (l *deployLock) sign(holder api.Lock) error {
 	text, err := json.Marshal(holder)
 	if err == nil {
-		err = atomicfile.WriteFile(l.holderFile, append(text, '\n'), 0o644)
+		text = append(text, '\n')
+		err = atomicfile.WriteFile(l.holderFile, text, 0o644)
+	}
+	if errors.Is(err, unix.ENOSPC) { // into the room of who was killed: a full disk keeps nobody from recovering
+		err = os.WriteFile(l.holderFile, text, 0o644)
 	}
 	if err != nil {
 		return fmt.Errorf("write who holds the lock: %w", err)
