@@ -350,7 +350,7 @@ func TestCancel(t *testing.T) {
 	if e := api.AsError(err); e == nil || e.Code != api.Cancelled || !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v\n%s", err, b.said())
 	}
-	if took := time.Since(start); took > 30*time.Second {
+	if took := time.Since(start); took > 5*time.Minute {
 		t.Errorf("it took %s", took)
 	}
 	b.nothingLeft()

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/dokku-push/dokku-push/api"
+	"github.com/dokku-push/dokku-push/internal/testkit"
 	"github.com/dokku-push/dokku-push/remote"
 )
 
@@ -30,12 +31,7 @@ import (
 // after it; it returns host:port.
 func startRegistry(t *testing.T, inHTTP, after string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := fmt.Sprintf("127.0.0.1:%d", testkit.FreePort(t))
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp:\n  addr: %s\n%s%s", filepath.Join(dir, "data"), address, inHTTP, after)
@@ -52,7 +48,7 @@ func startRegistry(t *testing.T, inHTTP, after string) string {
 		program.Process.Kill()
 		program.Wait()
 	})
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()
