@@ -130,7 +130,7 @@ func TestTerminalWaits(t *testing.T) {
 	}
 	step(api.StepStarted)
 	terminal.Event(api.Event{Type: api.EventProgress, Progress: &api.Progress{Name: "a", Done: 1, Total: 2}})
-	terminal.busy.since = terminal.busy.since.Add(-75 * time.Second)
+	terminal.busy.since = terminal.busy.since.Add(-70 * time.Second)
 	go terminal.tick(time.Millisecond)
 	shown := func() string {
 		terminal.mu.Lock()
