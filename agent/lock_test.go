@@ -148,6 +148,7 @@ func TestNewestWins(t *testing.T) {
 			checks := newPatient()
 			older := begin(w, by(deploy(w, 2), "alice", "request-older"), checks)
 			<-checks.begun
+			w.impatient = key != "alice" // which the newer one waits for in vain
 			newer := by(deploy(w, 3), key, "request-newer")
 			newer.NewestWins = true
 			got := <-begin(w, newer, nil)

@@ -42,6 +42,7 @@ type world struct {
 	exited     *agent.Exit // of containers that do not stay up
 	memory     int64       // limit of every container, bytes
 	patience   int         // seconds that plugins have for a trigger; 0: one
+	impatient  bool        // an undo has a second; else a minute
 	plugins    map[string]func(args []string) error
 	plugin     func(ctx context.Context, name string, streams agent.Streams) error // one that has every trigger
 }
@@ -172,7 +173,7 @@ func (w *world) process(dieAt int) *process {
 
 func (p *process) host() *agent.Host {
 	undo := 60
-	if p.fault.how == stuck { // which is to be given up
+	if p.impatient || p.fault.how == stuck { // which is to be given up
 		undo = 1
 	}
 	return &agent.Host{Places: p.world.places(), Config: agent.HostConfig{ID: "test", TriggerTimeout: max(1, p.patience), UndoTimeout: undo}, Images: images{process: p}, Containers: containers{process: p},

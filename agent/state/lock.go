@@ -20,7 +20,7 @@ import (
 
 // probing is how long a lock that nobody admits to holding is tried again: somebody
 // asks who holds it, or has just taken it and not yet written down who they are.
-const probing = 100 * time.Millisecond
+const probing = time.Second
 
 func (s *Store) holderFile(app string) string { return s.Places.DeployLock(app) + ".holder" }
 
