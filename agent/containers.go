@@ -353,7 +353,7 @@ func backendsOf(instances []instance) []Backend {
 func (h *Host) lastLines(id string, n int) []string {
 	var collected []string
 	out := &lines{say: func(line string) { collected = append(collected, line) }}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := h.Containers.Logs(ctx, id, LogOptions{Tail: n}, out); err != nil {
 		return []string{"(its output could not be read: " + err.Error() + ")"}
@@ -371,7 +371,7 @@ const (
 // with what the engine says where that is 0.
 func (h *Host) failure(label, id string, code int) *api.Failure {
 	failure := &api.Failure{Container: label, ExitCode: code, LastLines: h.lastLines(id, 20)}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	c, err := h.Containers.Inspect(ctx, id)
 	for range oomTold { // the engine hears of the kernel's kill a moment after the end

@@ -16,7 +16,7 @@ import (
 const (
 	followBusy  = 10 * time.Millisecond
 	followIdle  = 100 * time.Millisecond
-	followBegin = 10 * time.Second
+	followBegin = 30 * time.Second
 	followDoubt = 500 * time.Millisecond
 )
 

@@ -125,7 +125,7 @@ func (d *Doctor) appNames() []string {
 }
 
 func dial(ctx context.Context, address string) error {
-	dialer := net.Dialer{Timeout: 2 * time.Second}
+	dialer := net.Dialer{Timeout: 10 * time.Second}
 	connection, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
