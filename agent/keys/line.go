@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,7 +34,13 @@ func (f File) lock() (release func(), err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	release, err = dirlock.Lock(ctx, filepath.Dir(f.Path), nil)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, api.Errorf(api.Precondition, "change the keys", "there is no folder %s: this machine is no host yet", filepath.Dir(f.Path)).
+			WithHint("run `dokku-agent install` as root once")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, api.Errorf(api.Refused, "change the keys", "%w", err).WithHint("run it as root: sudo")
+	case err != nil:
 		return nil, api.Errorf(api.Locked, "change the keys", "%w", err)
 	}
 	return release, nil
