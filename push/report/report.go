@@ -159,6 +159,18 @@ func clean(text string) string {
 	}, text)
 }
 
+// stateOf is how a container ended, before what it had to say.
+func stateOf(f *api.Failure) string {
+	state, said := fmt.Sprintf("exit code %d", f.ExitCode), "its last lines:"
+	if f.Running {
+		state = "still running"
+	}
+	if len(f.LastLines) == 0 {
+		said = "it printed nothing"
+	}
+	return fmt.Sprintf("%s, out of memory: %t; %s", state, f.OOMKilled, said)
+}
+
 // Failure writes an error for people: what failed, what the container had to say, and
 // what to do.
 func Failure(out io.Writer, err error) {
@@ -167,11 +179,7 @@ func Failure(out io.Writer, err error) {
 		fmt.Fprintf(out, " !     %s\n", clean(text))
 	}
 	if f := problem.Failure; f != nil {
-		state := fmt.Sprintf("exit code %d", f.ExitCode)
-		if f.Running {
-			state = "still running"
-		}
-		fmt.Fprintf(out, " !     %s: %s, out of memory: %t; its last lines:\n", clean(f.Container), state, f.OOMKilled)
+		fmt.Fprintf(out, " !     %s: %s\n", clean(f.Container), stateOf(f))
 		for _, text := range f.LastLines {
 			fmt.Fprintf(out, "       | %s\n", clean(text))
 		}

@@ -143,11 +143,7 @@ func (a *Account) failure(p *sheet) {
 		p.text("\n**What to do:** " + prose(problem.Hint) + "\n")
 	}
 	if f := problem.Failure; f != nil {
-		state := fmt.Sprintf("exit code %d", f.ExitCode)
-		if f.Running {
-			state = "still running"
-		}
-		p.text(fmt.Sprintf("\n%s: %s, out of memory: %t; its last lines:\n", code(f.Container), state, f.OOMKilled))
+		p.text(fmt.Sprintf("\n%s: %s\n", code(f.Container), stateOf(f)))
 		rows := slices.Clone(f.LastLines)
 		for i := range rows {
 			if len(rows[i]) > longest {
