@@ -59,7 +59,7 @@ func ReleaseAndDeploy(ctx context.Context, call *Call) error {
 // psStart starts what does not run; of what runs only the site is brought up to date.
 func psStart(ctx context.Context, call *Call) error {
 	return call.each(ctx, func(app string) error {
-		if deployed, err := call.deployed(app); err != nil || !deployed {
+		if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
 			return err
 		}
 		if err := call.trigger(ctx, "pre-start", app); err != nil {
@@ -82,14 +82,15 @@ func psStart(ctx context.Context, call *Call) error {
 	})
 }
 
-// deployed tells whether an app ever was. Dokku says so of one that was not, and has done
-// what it was asked to.
-func (c *Call) deployed(app string) (bool, error) {
+// deployed tells whether an app ever was, or is being. Dokku says so of one that was not,
+// and has done what it was asked to.
+func (c *Call) deployed(ctx context.Context, app string) (bool, error) {
 	current, err := c.Host.Ledger.Current(app)
-	if err == nil && current == 0 {
-		c.warn("App %s has not been deployed", app)
+	if err != nil || current != 0 || c.Host.InsideDeploy(ctx, app) {
+		return true, err
 	}
-	return current != 0, err
+	c.warn("App %s has not been deployed", app)
+	return false, nil
 }
 
 // running counts an app's containers: those that run, and those that should.
@@ -115,7 +116,7 @@ func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) err
 	return call.each(ctx, func(app string) error {
 		change := agent.Change{App: app, Kind: kind}
 		if kind == agent.Restart {
-			if deployed, err := call.deployed(app); err != nil || !deployed {
+			if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
 				return err
 			}
 		}
@@ -166,7 +167,7 @@ func (c *Call) each(ctx context.Context, do func(app string) error) error {
 
 func psStop(ctx context.Context, call *Call) error {
 	return call.each(ctx, func(app string) error {
-		if deployed, err := call.deployed(app); err != nil || !deployed {
+		if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
 			return err
 		}
 		call.say("Stopping %s", app)

@@ -374,11 +374,17 @@ func TestNested(t *testing.T) {
 	defer lock.Unlock()
 	t.Setenv(RequestVariable, "request-1")
 	h.Submit = func(context.Context, agent.Change) error { return errors.New("a second deploy was started") }
-	if exit, _, problem := h.call("", "ps:rebuild", "shop"); exit != 0 || !strings.Contains(problem, "is being deployed") {
+	if exit, _, problem := h.call("", "ps:restart", "shop"); exit != 0 || !strings.Contains(problem, "is being deployed") {
 		t.Errorf("%d: %s", exit, problem)
 	}
 	t.Setenv(RequestVariable, "request-2")
-	if exit, _, problem := h.call("", "ps:rebuild", "shop"); exit != 1 || !strings.Contains(problem, "a second deploy was started") {
+	if exit, _, problem := h.call("", "ps:restart", "shop"); exit != 0 || !strings.Contains(problem, "App shop has not been deployed") {
+		t.Errorf("of a first deploy that is another's: %d: %s", exit, problem)
+	}
+	if err := errors.Join(h.Host.Ledger.Save("shop", agent.Record{Release: api.Release{Version: 1}}), h.Host.Ledger.SetCurrent("shop", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if exit, _, problem := h.call("", "ps:restart", "shop"); exit != 1 || !strings.Contains(problem, "a second deploy was started") {
 		t.Errorf("%d: %s", exit, problem)
 	}
 }
