@@ -89,7 +89,9 @@ func TestSwitch(t *testing.T) {
 			t.Fatalf("switch %d: %+v", done, set)
 		}
 		if got := socket("still there?"); got != "gen 0\n" {
-			t.Fatalf("the websocket answers %q after %d switches", got, done)
+			said, _ := os.ReadFile(filepath.Join(h.Root, "nginx", "log", app+"-error.log"))
+			t.Fatalf("the websocket answers %q after %d switches\n%s\n%s", got, done, said[max(0, len(said)-2000):],
+				docker(t, "ps", "--all", "--filter", "label=com.dokku.app-name="+app, "--format", "{{.Names}} {{.Status}}"))
 		}
 	}
 	t.Logf("%d switches in %s; of a deploy, %s", done, time.Since(begun).Round(time.Millisecond), shares(t, h, app))
@@ -301,7 +303,10 @@ func (f *fleet) upgrade(t *testing.T) (say func(words string) string) {
 		}
 		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		fmt.Fprintln(conn, words)
-		line, _ := from.ReadString('\n') // what is missing is seen
+		line, err := from.ReadString('\n')
+		if err != nil {
+			line += err.Error()
+		}
 		return line
 	}
 }
