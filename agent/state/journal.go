@@ -196,7 +196,7 @@ func (s *Store) Tidy(app, request string) error {
 	if err := unix.Stat(path, &stat); err != nil {
 		return fmt.Errorf("look at the journal: %w", err)
 	}
-	if stat.Blocks*512 < stat.Size+room/2 {
+	if stat.Blocks*512 < stat.Size+lastRoom/2 {
 		return nil
 	}
 	j, err := openJournal(path)

@@ -216,6 +216,35 @@ func TestFullDisk(t *testing.T) {
 	must(t, j.Close())
 }
 
+// TestTidy: what a journal has reserved is given back when its process was killed, be it all of
+// it or what an undo keeps.
+func TestTidy(t *testing.T) {
+	for name, undone := range map[string]bool{"killed": false, "killed while it undid": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			j, _, err := s.Begin("app", "request")
+			must(t, err)
+			must(t, j.Write(mark("a")))
+			if undone {
+				must(t, j.Yield())
+			}
+			must(t, j.(*journal).file.Close()) // as the kernel closes it
+			taken := func() int64 {
+				var stat syscall.Stat_t
+				must(t, syscall.Stat(s.Places.Journal("app", "request"), &stat))
+				return stat.Blocks*512 - stat.Size
+			}
+			if before := taken(); before < lastRoom {
+				t.Fatalf("only %d bytes are reserved", before)
+			}
+			must(t, s.Tidy("app", "request"))
+			if after := taken(); after > lastRoom/2 {
+				t.Errorf("%d bytes stay reserved", after)
+			}
+		})
+	}
+}
+
 // TestLockOnFullDisk: the lock of a process that was killed can be had when the disk is full,
 // or nobody could recover what it has left.
 func TestLockOnFullDisk(t *testing.T) {
