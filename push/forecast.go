@@ -66,10 +66,15 @@ func parts(document api.ReleaseDocument, procfile *manifest.Procfile, secrets []
 			add(file.kind, file.name, "")
 		}
 	}
-	declared := document.Declared
-	if declared == nil {
-		declared = &api.Declared{}
+	if document.Declared != nil {
+		declaredParts(*document.Declared, add)
 	}
+	slices.SortStableFunc(changes[1:], func(a, b api.PlanChange) int { return strings.Compare(a.Kind, b.Kind) })
+	return changes
+}
+
+// declaredParts are what dokku.hcl declares. Of variables in docker's options it is the names.
+func declaredParts(declared api.Declared, add func(kind, name, after string)) {
 	for _, name := range slices.Sorted(maps.Keys(declared.Formation)) {
 		process := declared.Formation[name]
 		if process.Quantity != nil {
@@ -104,8 +109,6 @@ func parts(document api.ReleaseDocument, procfile *manifest.Procfile, secrets []
 			add("service", service.Name, service.Plugin)
 		}
 	}
-	slices.SortStableFunc(changes[1:], func(a, b api.PlanChange) int { return strings.Compare(a.Kind, b.Kind) })
-	return changes
 }
 
 // distrust takes out of a project what would have its build meet a secret, or leave

@@ -58,10 +58,7 @@ func ReleaseAndDeploy(ctx context.Context, call *Call) error {
 
 // psStart starts what does not run; of what runs only the site is brought up to date.
 func psStart(ctx context.Context, call *Call) error {
-	return call.each(ctx, func(app string) error {
-		if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
-			return err
-		}
+	return call.eachDeployed(ctx, func(app string) error {
 		if err := call.trigger(ctx, "pre-start", app); err != nil {
 			return err
 		}
@@ -82,15 +79,20 @@ func psStart(ctx context.Context, call *Call) error {
 	})
 }
 
-// deployed tells whether an app ever was, or is being. Dokku says so of one that was not,
-// and has done what it was asked to.
-func (c *Call) deployed(ctx context.Context, app string) (bool, error) {
-	current, err := c.Host.Ledger.Current(app)
-	if err != nil || current != 0 || c.Host.InsideDeploy(ctx, app) {
-		return true, err
-	}
-	c.warn("App %s has not been deployed", app)
-	return false, nil
+// eachDeployed is each without the apps that never were deployed, nor are being. Dokku says so of
+// such a one, and has done what it was asked to.
+func (c *Call) eachDeployed(ctx context.Context, do func(app string) error) error {
+	return c.each(ctx, func(app string) error {
+		current, err := c.Host.Ledger.Current(app)
+		if err != nil {
+			return err
+		}
+		if current == 0 && !c.Host.InsideDeploy(ctx, app) {
+			c.warn("App %s has not been deployed", app)
+			return nil
+		}
+		return do(app)
+	})
 }
 
 // running counts an app's containers: those that run, and those that should.
@@ -113,13 +115,12 @@ func (c *Call) running(ctx context.Context, app string, settings agent.Settings)
 // redeploy asks for a change of an app or, with --all, of every app that the caller may
 // see; --parallel is taken and changes nothing.
 func redeploy(ctx context.Context, call *Call, kind agent.Kind, said string) error {
-	return call.each(ctx, func(app string) error {
+	each := call.each
+	if kind == agent.Restart {
+		each = call.eachDeployed
+	}
+	return each(ctx, func(app string) error {
 		change := agent.Change{App: app, Kind: kind}
-		if kind == agent.Restart {
-			if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
-				return err
-			}
-		}
 		if len(call.Args) > 0 && kind == agent.Restart {
 			if change.Process = call.Args[0]; manifest.ProcessName(change.Process) != nil {
 				return api.Errorf(api.Usage, "", "%q is no process type", change.Process)
@@ -166,10 +167,7 @@ func (c *Call) each(ctx context.Context, do func(app string) error) error {
 }
 
 func psStop(ctx context.Context, call *Call) error {
-	return call.each(ctx, func(app string) error {
-		if deployed, err := call.deployed(ctx, app); err != nil || !deployed {
-			return err
-		}
+	return call.eachDeployed(ctx, func(app string) error {
 		call.say("Stopping %s", app)
 		return call.Host.Stop(ctx, app, call.By)
 	})

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/dokku-push/dokku-push/agent"
 	"github.com/dokku-push/dokku-push/api"
@@ -147,7 +146,7 @@ func (n *Nginx) alone(apps []string, app string) (dir string, err error) {
 
 func (n *Nginx) putAside(b *broken) error {
 	live := n.Places.NginxConf(b.app)
-	b.aside = live + ".broken-" + time.Now().UTC().Format("20060102T150405.000")
+	b.aside = asideOf(live)
 	if err := os.Rename(live, b.aside); err != nil {
 		return fmt.Errorf("put the broken nginx file of %s aside: %w", b.app, err)
 	}

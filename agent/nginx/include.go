@@ -73,7 +73,7 @@ func (n *Nginx) lastInclude(found *problem) (*include, error) {
 	if err != nil || never || bytes.Equal(last, live) {
 		return nil, nil
 	}
-	i := &include{found: found, aside: found.File + ".broken-" + time.Now().UTC().Format("20060102T150405.000")}
+	i := &include{found: found, aside: asideOf(found.File)}
 	if err := os.Rename(found.File, i.aside); err != nil {
 		return nil, nil // the folder is root's, perhaps
 	}
@@ -81,6 +81,11 @@ func (n *Nginx) lastInclude(found *problem) (*include, error) {
 		return nil, fmt.Errorf("replace the broken nginx file %s: %w", found.File, errors.Join(err, i.putBack()))
 	}
 	return i, nil
+}
+
+// asideOf is where a broken file is put: beside it, where no include pattern finds it.
+func asideOf(file string) string {
+	return file + ".broken-" + time.Now().UTC().Format("20060102T150405.000")
 }
 
 func (i *include) putBack() error {

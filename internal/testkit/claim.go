@@ -74,11 +74,10 @@ func forgetHost(t testing.TB, engine *client.Client, id string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	found, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", HostLabel+"="+id)})
-	must(t, "list containers left behind", err)
-	for _, container := range found.Items {
-		_, _ = engine.ContainerRemove(ctx, container.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		if app := container.Labels["com.dokku.app-name"]; app != "" {
+	removed, err := removeLabelled(ctx, engine, HostLabel+"="+id)
+	must(t, "remove what "+id+" has left", err)
+	for _, container := range removed {
+		if app := container.Labels[appLabel]; app != "" {
 			must(t, "forget the images of "+app, forgetImages(ctx, engine, app))
 		}
 	}

@@ -16,7 +16,7 @@ func TestKilledRunIsSwept(t *testing.T) {
 	image := Busybox(t)
 	made := func(id, app string) (exists func() bool) {
 		tag := "dokku/" + app + ":v1"
-		for _, args := range [][]string{{"tag", image, tag}, {"create", "--name", app + ".web.1", "--label", HostLabel + "=" + id, "--label", "com.dokku.app-name=" + app, tag, "true"}} {
+		for _, args := range [][]string{{"tag", image, tag}, {"create", "--name", app + ".web.1", "--label", HostLabel + "=" + id, "--label", appLabel + "=" + app, tag, "true"}} {
 			if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil {
 				t.Fatalf("docker %v: %v\n%s", args, err, out)
 			}

@@ -16,12 +16,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
 // HostLabel is the label of everything that a host makes in the engine; its
 // value is the id in the host's host.json.
 const HostLabel = "com.dokku-push.host"
+
+// appLabel is the label of an app's containers; its value is the app's name.
+const appLabel = "com.dokku.app-name"
 
 // ServeOptions says what is particular about a host. The zero value is a host as
 // `dokku-agent serve` makes it.
@@ -192,16 +196,12 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 		labels = append(labels, HostLabel+"="+id)
 	}
 	for _, name := range h.names.all {
-		labels = append(labels, "com.dokku.app-name="+name)
+		labels = append(labels, appLabel+"="+name)
 	}
 	for _, label := range labels {
-		found, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", label)})
-		if err != nil {
-			t.Errorf("list containers left behind: %v", err)
+		if _, err := removeLabelled(ctx, engine, label); err != nil {
+			t.Error(err)
 			return
-		}
-		for _, container := range found.Items {
-			_, _ = engine.ContainerRemove(ctx, container.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		}
 	}
 	for _, name := range h.names.all {
@@ -210,6 +210,18 @@ func (h *Host) sweep(t testing.TB, engine *client.Client, id string) {
 			return
 		}
 	}
+}
+
+// removeLabelled removes the containers with a label, KEY=VALUE, and returns those that there were.
+func removeLabelled(ctx context.Context, engine *client.Client, label string) ([]container.Summary, error) {
+	found, err := engine.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", label)})
+	if err != nil {
+		return nil, fmt.Errorf("list containers left behind: %w", err)
+	}
+	for _, one := range found.Items {
+		_, _ = engine.ContainerRemove(ctx, one.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	}
+	return found.Items, nil
 }
 
 // ForgetImages takes the names of an app's images away when the test ends, for an app that no
